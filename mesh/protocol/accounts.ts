@@ -1,0 +1,274 @@
+import type { Fill, MachineCode, MinorString, OrderState, OrderStatus, OrderType, Side, TimeUs } from './common.ts'
+import type { AssetDefinition, MarketDefinition } from './definitions.ts'
+
+interface FromEdge {
+  /** A guid; for `PlaceOrder` it is the order's id. */
+  readonly commandId: number
+  /** Instance that waits for the reply; empty where nobody does. */
+  readonly replyTo: string
+  readonly memberId: number
+  /** When the sender says it sent it; only from sources that may replay (RabbitMQ, Kafka). */
+  readonly sentAtUs?: TimeUs
+  /** W3C traceparent, carried along unread. */
+  readonly trace?: string
+}
+
+/** An order named by its id, or by the member's own. */
+interface OrderReference {
+  readonly orderId?: number
+  readonly clientOrderId?: string
+}
+
+export interface PlaceOrder extends FromEdge {
+  readonly type: 'PlaceOrder'
+  readonly clientOrderId?: string
+  /** Hash (53 bits) of the order as the client sent it, before anything was filled in. */
+  readonly contentHash: number
+  readonly instrument: string
+  readonly side: Side
+  readonly orderType: OrderType
+  /** The limit, or a market order's worst price; 1..2^31−1. */
+  readonly priceTicks: number
+  /** 1..2^53−1; for a market order by quote total: 0 for a buy, the bound ⌊quoteTickLots / priceTicks⌋ for a sell. */
+  readonly amountLots: number
+  /** Market order by quote total: at most this much, in tick × lot. */
+  readonly quoteTickLots?: number
+  readonly createdAtUs: TimeUs
+}
+
+export interface CancelOrder extends FromEdge, OrderReference {
+  readonly type: 'CancelOrder'
+}
+
+export interface AmendOrder extends FromEdge, OrderReference {
+  readonly type: 'AmendOrder'
+  /** New price, or absent to keep it. */
+  readonly priceTicks?: number
+  /** New total, executed part included, or absent to keep it. */
+  readonly amountLots?: number
+}
+
+/** Cancels what is open of a member, by instrument and side where given. Forwards one cancel per order. */
+export interface CancelOrders extends FromEdge {
+  readonly type: 'CancelOrders'
+  readonly instrument?: string
+  readonly side?: Side
+}
+
+/** Read before the order: spends the id (`not_accepted`). Read after it: the reply is what became of it. */
+export interface VoidOrder extends FromEdge {
+  readonly type: 'VoidOrder'
+  readonly orderId: number
+}
+
+/** Idempotent. */
+export interface CreateAccount extends FromEdge {
+  readonly type: 'CreateAccount'
+}
+
+export interface SetAccountStatus extends FromEdge {
+  readonly type: 'SetAccountStatus'
+  readonly status: AccountStatus
+}
+export type AccountStatus = 'active' | 'blocked' | 'closed'
+
+/** A repeat with the same content gives the same reply, for good. */
+export interface Deposit extends FromEdge {
+  readonly type: 'Deposit'
+  readonly reference: string
+  readonly asset: string
+  readonly amountMinor: MinorString
+}
+export interface Withdraw extends FromEdge {
+  readonly type: 'Withdraw'
+  readonly reference: string
+  readonly asset: string
+  readonly amountMinor: MinorString
+}
+/** `memberId` gives; the command goes to the giver's slot. */
+export interface Transfer extends FromEdge {
+  readonly type: 'Transfer'
+  readonly reference: string
+  readonly toMemberId: number
+  readonly asset: string
+  readonly amountMinor: MinorString
+}
+
+/** What the edge may append to `accounts.<slot>.cmd`. */
+export type AccountEdgeCommand =
+  | PlaceOrder
+  | CancelOrder
+  | AmendOrder
+  | CancelOrders
+  | VoidOrder
+  | CreateAccount
+  | SetAccountStatus
+  | Deposit
+  | Withdraw
+  | Transfer
+
+/** From an engine slot: what one command did to one order of this slot, its own or one that it met. Deltas, not states. */
+export interface OrderOutcome {
+  readonly type: 'OrderOutcome'
+  readonly cause: 'placed' | 'matched' | 'cancelled' | 'amended'
+  readonly commandId: number
+  readonly orderId: number
+  readonly memberId: number
+  readonly status: OrderStatus
+  readonly reason?: MachineCode
+  readonly fills: readonly Fill[]
+  /** Of the held asset (quote for a buy, base for a sell): spent by the fills. */
+  readonly consumedMinor: MinorString
+  /** Of the held asset: no longer needed, available again. */
+  readonly releasedMinor: MinorString
+  /** As they are now. */
+  readonly priceTicks: number
+  readonly amountLots: number
+  readonly executedLots: number
+  /** The time of the market's log. */
+  readonly timeUs: TimeUs
+}
+
+/** From an engine slot: a cancel or an amendment that changed nothing. For an amendment, what was reserved for it is free again. */
+export interface OrderCommandRefused {
+  readonly type: 'OrderCommandRefused'
+  readonly cause: 'cancelled' | 'amended'
+  readonly commandId: number
+  readonly orderId: number
+  readonly memberId: number
+  readonly code: MachineCode
+  readonly releasedMinor: MinorString
+}
+
+/** From the definitions slot. */
+export type AccountDefinition =
+  | { readonly type: 'AssetKnown'; readonly asset: AssetDefinition }
+  | { readonly type: 'MarketKnown'; readonly market: MarketDefinition }
+
+/** Between account slots. A refused credit comes back as an item of its own. */
+export interface CreditTransfer {
+  readonly type: 'CreditTransfer'
+  readonly commandId: number
+  readonly replyTo: string
+  readonly reference: string
+  readonly fromMemberId: number
+  readonly toMemberId: number
+  readonly asset: string
+  readonly amountMinor: MinorString
+}
+export interface TransferSettled {
+  readonly type: 'TransferSettled'
+  readonly commandId: number
+  readonly replyTo: string
+  readonly reference: string
+  readonly fromMemberId: number
+  readonly asset: string
+  readonly amountMinor: MinorString
+  /** Absent: credited. Present: refused, the money goes back. */
+  readonly code?: MachineCode
+}
+
+/** Everything in the ACCOUNTS log. */
+export type AccountItem =
+  | AccountEdgeCommand
+  | OrderOutcome
+  | OrderCommandRefused
+  | AccountDefinition
+  | CreditTransfer
+  | TransferSettled
+
+/** A balance as it is after an event: [asset, available, held]. */
+export type BalanceAfter = readonly [asset: string, availableMinor: MinorString, heldMinor: MinorString]
+
+/**
+ * What a member's slot says. Everything that a member sees comes from these.
+ * `balances` are those of the member that the event touched, as they are after it.
+ */
+export type AccountEvent =
+  | { readonly type: 'AccountCreated'; readonly memberId: number }
+  | { readonly type: 'AccountStatusChanged'; readonly memberId: number; readonly status: AccountStatus }
+  /** Reserved and on its way to the engine: status `new`. */
+  | { readonly type: 'OrderPlaced'; readonly order: OrderState; readonly balances: readonly BalanceAfter[] }
+  /** Refused by this slot: a row with status `rejected`. */
+  | { readonly type: 'OrderRejected'; readonly order: OrderState }
+  /** The engine's outcome, booked. `order` is the whole order as it is now. */
+  | {
+      readonly type: 'OrderChanged'
+      readonly cause: 'placed' | 'matched' | 'cancelled' | 'amended'
+      readonly commandId: number
+      readonly order: OrderState
+      readonly fills: readonly Fill[]
+      readonly balances: readonly BalanceAfter[]
+    }
+  | {
+      readonly type: 'OrderAmendForwarded'
+      readonly memberId: number
+      readonly orderId: number
+      readonly balances: readonly BalanceAfter[]
+    }
+  /** A cancel or an amendment that changed nothing. */
+  | {
+      readonly type: 'OrderCommandRefused'
+      readonly cause: 'cancelled' | 'amended'
+      readonly memberId: number
+      readonly orderId: number
+      readonly commandId: number
+      readonly code: MachineCode
+      readonly balances: readonly BalanceAfter[]
+    }
+  | { readonly type: 'OrderVoided'; readonly memberId: number; readonly orderId: number }
+  /** Money that came, went or moved for another cause than a trade; `amountMinor` is signed. */
+  | {
+      readonly type: 'BalanceChanged'
+      readonly memberId: number
+      readonly cause: 'deposit' | 'withdrawal' | 'transfer_out' | 'transfer_in' | 'transfer_returned'
+      readonly reference: string
+      readonly asset: string
+      readonly amountMinor: MinorString
+      readonly balances: readonly BalanceAfter[]
+    }
+  | {
+      readonly type: 'LedgerCommandRefused'
+      readonly memberId: number
+      readonly commandId: number
+      readonly reference: string
+      readonly code: MachineCode
+    }
+
+/** Reads that the slot's owner answers from memory, behind the barrier. */
+export type AccountRead =
+  | { readonly read: 'balances'; readonly memberId: number }
+  | { readonly read: 'order'; readonly memberId: number; readonly orderId?: number; readonly clientOrderId?: string }
+  | { readonly read: 'openOrders'; readonly memberId: number; readonly instrument?: string; readonly side?: Side }
+  /** Sums over the slot: members' balances, fee account and clearing accounts, per asset. Admin only. */
+  | { readonly read: 'totals' }
+
+export interface OrderWithFills {
+  readonly order: OrderState
+  readonly fills: readonly Fill[]
+  /** Position of its last change in the member's slot: `<stream sequence>-<item>-<event>`. */
+  readonly position: string
+}
+
+export type AccountReadResult =
+  | {
+      readonly read: 'balances'
+      readonly status: AccountStatus | 'unknown'
+      readonly balances: readonly BalanceAfter[]
+    }
+  /** `known` without `found`: the id was given to this member's order, which closed longer than five minutes ago (see MySQL). */
+  | { readonly read: 'order'; readonly found?: OrderWithFills; readonly knownOrderId?: number }
+  | { readonly read: 'openOrders'; readonly orders: readonly OrderWithFills[] }
+  | {
+      readonly read: 'totals'
+      readonly slot: number
+      readonly totals: readonly {
+        readonly asset: string
+        readonly availableMinor: MinorString
+        readonly heldMinor: MinorString
+        readonly feesMinor: MinorString
+        readonly clearing: readonly { readonly account: string; readonly balanceMinor: MinorString }[]
+        /** Deposits minus withdrawals. */
+        readonly depositedMinor: MinorString
+      }[]
+    }

@@ -1,0 +1,78 @@
+/**
+ * Every subject, stream and bucket name of the mesh has its one owner here.
+ * A log is a JetStream stream; a slot of it reads `<log>.<slot>.>`.
+ */
+
+/** The input logs, by the kind of machine that reads them. */
+export const Log = { accounts: 'accounts', markets: 'markets', definitions: 'definitions' } as const
+export type Log = (typeof Log)[keyof typeof Log]
+
+export const STREAM_OF_LOG: Record<Log, string> = {
+  accounts: 'ACCOUNTS',
+  markets: 'MARKETS',
+  definitions: 'DEFINITIONS',
+}
+
+export const EVENTS_STREAM = 'EVENTS'
+
+/** The definitions machine has one slot. */
+export const DEFINITIONS_SLOT = 0
+
+/** Where the edge (gateways, ingests, auth's outbox) appends its commands. */
+export const commandSubject = (log: Log, slot: number): string => `${log}.${slot}.cmd`
+
+/** Where one machine slot, named `<log>-<slot>`, appends what it has to say to another. */
+export const pairSubject = (log: Log, slot: number, source: string): string => `${log}.${slot}.from.${source}`
+
+/** Everything that one slot reads. */
+export const slotFilter = (log: Log, slot: number): string => `${log}.${slot}.>`
+
+/** The name under which a slot writes to other slots. */
+export const sourceName = (log: Log, slot: number): string => `${log}-${slot}`
+
+/** The one subject of a slot's frames. */
+export const framesSubject = (log: Log, slot: number): string => `events.${log}.${slot}`
+
+/** Results of commands on their way to the gateway (or ingest) instance that sent them; core NATS. */
+export const replySubject = (instanceId: string): string => `reply.${instanceId}`
+
+/** A slot owner's sign of life, every 300 ms, on core NATS. */
+export const ownerSubject = (log: Log, slot: number): string => `owner.${log}.${slot}`
+
+/** Reads that a slot's owner answers from memory; core NATS request. */
+export const slotReadSubject = (log: Log, slot: number): string => `rpc.${log}.${slot}.read`
+
+/** Requests to the services without state of their own; core NATS request, queue group = the first word after `rpc`. */
+export const Rpc = {
+  guidBlock: 'rpc.guid.block',
+  authVerify: 'rpc.auth.verify',
+  authRegister: 'rpc.auth.register',
+  authLogin: 'rpc.auth.login',
+  authRefresh: 'rpc.auth.refresh',
+  authLogout: 'rpc.auth.logout',
+  authJwks: 'rpc.auth.jwks',
+  authChangePassword: 'rpc.auth.change-password',
+  authCloseMember: 'rpc.auth.close-member',
+  authCreateToken: 'rpc.auth.create-token',
+  authListTokens: 'rpc.auth.list-tokens',
+  authRevokeToken: 'rpc.auth.revoke-token',
+  authListMembers: 'rpc.auth.list-members',
+  authBlockMember: 'rpc.auth.block-member',
+  authUnblockMember: 'rpc.auth.unblock-member',
+  authDenyList: 'rpc.auth.deny-list',
+  authRotateKey: 'rpc.auth.rotate-key',
+  authSeed: 'rpc.auth.seed',
+  ordersQuery: 'rpc.orders.query',
+} as const
+
+/** Key-value buckets. */
+export const Bucket = {
+  /** Revocations, blocks and denials that every gateway loads before it is ready and then watches. */
+  denied: 'denied',
+  /** Public keys of the token issuer, by key id. */
+  keys: 'keys',
+  /** Slots: halted or not, with position and reason. */
+  slots: 'slots',
+  /** The upper bound of the ids that were handed out. */
+  guid: 'guid',
+} as const
