@@ -1,0 +1,24 @@
+import { createServer } from 'node:net'
+
+// Below the kernel's ephemeral range (from 32768 on): no outgoing connection takes the port while its server restarts.
+const portMin = 20_000
+const portMax = 32_767
+
+export const loopback = '127.0.0.1'
+
+/** A TCP port of the loopback interface that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = portMin + Math.floor(Math.random() * (portMax - portMin))
+    if (await isPortFree(port)) return port
+  }
+  throw new Error('no free port on the loopback interface')
+}
+
+export function isPortFree(port: number, host: string = loopback): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)))
+  })
+}
