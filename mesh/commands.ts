@@ -1,0 +1,78 @@
+import { jetstream } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { RpcError } from './rpc.ts'
+import { commandSubject, type Log } from './subjects.ts'
+
+/** Where a command was stored: the stream's sequence and its place in the message. */
+export interface Stored {
+  readonly sequence: number
+  readonly index: number
+}
+
+export interface CommandPublisher {
+  /**
+   * Appends a command to a slot's log. What is appended within one turn of the event loop travels as one message.
+   * Rejects with `RpcError` code `publish_unknown` when no ack came in time: it may be stored all the same.
+   */
+  append(log: Log, slot: number, item: object): Promise<Stored>
+}
+
+/** Largest message of several items, in characters; a single larger item travels alone. */
+export const BATCH_CHARS_MAX = 256 * 1024
+
+/** How long an ack is waited for, in milliseconds. */
+const ACK_MS_MAX = 2_000
+
+interface Batch {
+  readonly subject: string
+  lines: string[]
+  chars: number
+  waiting: { resolve: (stored: Stored) => void; reject: (error: Error) => void }[]
+}
+
+export function createCommandPublisher(nats: NatsConnection, ackMsMax = ACK_MS_MAX): CommandPublisher {
+  const js = jetstream(nats, { timeout: ackMsMax })
+  const open = new Map<string, Batch>()
+  let scheduled = false
+
+  const flush = (): void => {
+    scheduled = false
+    for (const batch of open.values()) void send(batch)
+    open.clear()
+  }
+  const send = async (batch: Batch): Promise<void> => {
+    try {
+      const ack = await js.publish(batch.subject, batch.lines.join('\n'))
+      for (let index = 0; index < batch.waiting.length; index++) {
+        batch.waiting[index]?.resolve({ sequence: ack.seq, index })
+      }
+    } catch (error) {
+      const unknown = new RpcError('publish_unknown', `No ack from the log: ${String(error)}`)
+      for (const { reject } of batch.waiting) reject(unknown)
+    }
+  }
+
+  return {
+    append: (log, slot, item) =>
+      new Promise((resolve, reject) => {
+        const subject = commandSubject(log, slot)
+        const line = JSON.stringify(item)
+        let batch = open.get(subject)
+        if (batch !== undefined && batch.chars + line.length > BATCH_CHARS_MAX) {
+          void send(batch)
+          batch = undefined
+        }
+        if (batch === undefined) {
+          batch = { subject, lines: [], chars: 0, waiting: [] }
+          open.set(subject, batch)
+        }
+        batch.lines.push(line)
+        batch.chars += line.length + 1
+        batch.waiting.push({ resolve, reject })
+        if (!scheduled) {
+          scheduled = true
+          setImmediate(flush)
+        }
+      }),
+  }
+}

@@ -1,0 +1,150 @@
+import { createServer } from 'node:http'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import pino, { type Logger } from 'pino'
+import { wholeNumber } from './config.ts'
+
+/** What every process of the mesh stands on. */
+export interface Service {
+  readonly name: string
+  /** Unique among the running processes: `gateway-1`. */
+  readonly instanceId: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: Logger
+  readonly nats: NatsConnection
+  /** Aborted when the process is told to stop. */
+  readonly shutdown: AbortSignal
+  /** Run in reverse order of registration when the process stops. */
+  onStop(fn: () => Promise<void> | void): void
+  /** The process is ready when every check named here is ok. `detail` is shown by `/health/ready`. */
+  ready(check: string, ok: boolean, detail?: unknown): void
+  readonly health: Health
+  /** Ends the process with exit code 1 after an orderly stop: the supervisor starts it anew, and it recovers from the log. */
+  fail(error: unknown): void
+}
+
+export interface Health {
+  isReady(): boolean
+  report(): {
+    readonly ready: boolean
+    readonly checks: Record<string, { readonly ok: boolean; readonly detail?: unknown }>
+  }
+}
+
+/** Longest orderly stop before the process leaves anyway, in milliseconds. */
+const STOP_MS_MAX = 9_000
+
+/**
+ * Runs one service: connection, health endpoint, signals.
+ * Environment: `NATS_URL` (default nats://127.0.0.1:4222), `INSTANCE_ID`, `LOG_LEVEL`, `HEALTH_PORT` (none: no endpoint).
+ */
+export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
+  const env = process.env
+  const instanceId = env.INSTANCE_ID ?? `${name}-${process.pid}`
+  const log = pino({ level: env.LOG_LEVEL ?? 'info', base: { service: name, instance: instanceId } })
+  const shutdown = new AbortController()
+  const stops: (() => Promise<void> | void)[] = []
+  const checks = new Map<string, { ok: boolean; detail?: unknown }>([['started', { ok: false }]])
+  let stopping: Promise<void> | undefined
+
+  const stop = (exitCode: number): Promise<void> => {
+    stopping ??= (async () => {
+      process.exitCode = exitCode
+      setTimeout(() => process.exit(exitCode || 1), STOP_MS_MAX).unref()
+      checks.set('stopping', { ok: false })
+      shutdown.abort()
+      for (const fn of stops.reverse()) {
+        try {
+          await fn()
+        } catch (error) {
+          log.warn({ err: error }, 'a part did not stop cleanly')
+        }
+      }
+      log.info('stopped')
+      process.exit(exitCode)
+    })()
+    return stopping
+  }
+  const fail = (error: unknown): void => {
+    log.fatal({ err: error }, 'the process gives up and starts anew')
+    void stop(1)
+  }
+  process.on('SIGTERM', () => void stop(0))
+  process.on('SIGINT', () => void stop(0))
+  process.on('uncaughtException', fail)
+  process.on('unhandledRejection', fail)
+
+  const health: Health = {
+    isReady: () => [...checks.values()].every((check) => check.ok),
+    report: () => ({ ready: health.isReady(), checks: Object.fromEntries(checks) }),
+  }
+  if (env.HEALTH_PORT !== undefined) {
+    stops.push(await serveHealth(health, wholeNumber('HEALTH_PORT', env.HEALTH_PORT, 1, 65535), env.HEALTH_HOST))
+  }
+
+  try {
+    const nats = await connectNats(env.NATS_URL ?? 'nats://127.0.0.1:4222', instanceId)
+    stops.push(() => nats.drain())
+    watchConnection(nats, (ok) => checks.set('nats', { ok }))
+    await start({
+      name,
+      instanceId,
+      env,
+      log,
+      nats,
+      shutdown: shutdown.signal,
+      onStop: (fn) => stops.push(fn),
+      ready: (check, ok, detail) => checks.set(check, detail === undefined ? { ok } : { ok, detail }),
+      health,
+      fail,
+    })
+    checks.set('started', { ok: true })
+    log.info({ node: process.version }, 'started')
+  } catch (error) {
+    fail(error)
+  }
+}
+
+/** Connects for good: reconnects every 100 ms for ever; the first connection is waited for as well. */
+export function connectNats(url: string, name: string): Promise<NatsConnection> {
+  return connect({
+    servers: url.split(','),
+    name,
+    reconnectTimeWait: 100,
+    reconnectJitter: 20,
+    maxReconnectAttempts: -1,
+    waitOnFirstConnect: true,
+    noAsyncTraces: true,
+    pingInterval: 5_000,
+    maxPingOut: 2,
+  })
+}
+
+function watchConnection(nats: NatsConnection, tell: (ok: boolean) => void): void {
+  tell(true)
+  void (async () => {
+    for await (const status of nats.status()) {
+      if (status.type === 'disconnect' || status.type === 'staleConnection') tell(false)
+      if (status.type === 'reconnect') tell(true)
+    }
+  })()
+}
+
+async function serveHealth(health: Health, port: number, host = '127.0.0.1'): Promise<() => void> {
+  const server = createServer((request, response) => {
+    const live = request.url === '/health/live'
+    const ready = request.url === '/health/ready'
+    const report = health.report()
+    response.writeHead(live || (ready && report.ready) ? 200 : ready ? 503 : 404, {
+      'content-type': 'application/json',
+    })
+    response.end(JSON.stringify(live ? { live: true } : report))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+  return () => {
+    server.closeAllConnections()
+    server.close()
+  }
+}
