@@ -1,0 +1,31 @@
+/**
+ * The next value of a chain of hashes: 53 bits that depend on the previous value and on every character of the text.
+ * It tells accidents apart (a lost tail, another version's output, a reordering), not forgeries; permissions on the bus do that.
+ * Two lanes of 32 bits; the mixing is MurmurHash3's finaliser.
+ */
+export function chainHash(previous: number, text: string): number {
+  let a = (previous >>> 0) ^ 0x9e3779b9
+  let b = Math.floor(previous / 4294967296) ^ text.length ^ 0x85ebca6b
+  const length = text.length
+  let i = 0
+  for (; i + 1 < length; i += 2) {
+    const pair = text.charCodeAt(i) | (text.charCodeAt(i + 1) << 16)
+    a = Math.imul(a ^ pair, 0x2c1b3c6d)
+    a ^= a >>> 15
+    b = Math.imul(b ^ pair, 0x297a2d39)
+    b = (b << 13) | (b >>> 19)
+  }
+  if (i < length) {
+    a = Math.imul(a ^ text.charCodeAt(i), 0x2c1b3c6d)
+    b = Math.imul(b ^ text.charCodeAt(i), 0x297a2d39)
+  }
+  a = finish(a ^ b)
+  b = finish(b + a)
+  return (b & 0x1fffff) * 4294967296 + (a >>> 0)
+}
+
+function finish(value: number): number {
+  let mixed = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return mixed ^ (mixed >>> 16)
+}

@@ -1,0 +1,92 @@
+import { DeliverPolicy, jetstream } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { EVENTS_STREAM, framesSubject, type Log } from './subjects.ts'
+
+/** [sequence in the slot's log, item in that message, event of that item], each from 0 but the sequence. */
+export type Position = readonly [sequence: number, item: number, event: number]
+
+export const FRAME_VERSION = 1
+
+export interface FrameHeader {
+  /** First and last item of the slot's log that this frame covers: [sequence, item]. */
+  readonly inFrom: readonly [number, number]
+  readonly inTo: readonly [number, number]
+  /** Whether `inTo` is the last item of its message. */
+  readonly complete: boolean
+  /** The chain over all inputs and events of the slot up to here. */
+  readonly hash: number
+  /** The slot's time after the last input, in microseconds. */
+  readonly timeUs: number
+  readonly version: number
+}
+
+export interface Frame<Event> {
+  readonly header: FrameHeader
+  readonly events: readonly (Event & { readonly position: Position })[]
+}
+
+/** Line 1 is the header, each further line one event with its position. */
+export function encodeFrame(header: FrameHeader, eventLines: readonly string[]): string {
+  return eventLines.length === 0 ? JSON.stringify(header) : `${JSON.stringify(header)}\n${eventLines.join('\n')}`
+}
+
+export function parseFrameHeader(bytes: Uint8Array): FrameHeader {
+  const end = bytes.indexOf(10)
+  return JSON.parse(decoder.decode(end < 0 ? bytes : bytes.subarray(0, end))) as FrameHeader
+}
+
+export function parseFrame<Event>(bytes: Uint8Array): Frame<Event> {
+  const text = decoder.decode(bytes)
+  const end = text.indexOf('\n')
+  if (end < 0) return { header: JSON.parse(text) as FrameHeader, events: [] }
+  return {
+    header: JSON.parse(text.slice(0, end)) as FrameHeader,
+    events: JSON.parse(`[${text.slice(end + 1).replaceAll('\n', ',')}]`) as Frame<Event>['events'],
+  }
+}
+
+const decoder = new TextDecoder()
+
+/**
+ * Settings of every ordered reader: with the client's defaults it stalls up to 30 s after a server's restart.
+ */
+export const READER_OPTIONS = { expires: 2_000, idle_heartbeat: 500, max_messages: 500 } as const
+
+export interface FrameReader {
+  stop(): Promise<void>
+  /** Ends when stopped; rejects with what `onFrame` threw or what the stream refused. */
+  readonly done: Promise<void>
+}
+
+/**
+ * Reads a slot's frames in order from the EVENTS stream, after the given sequence of that stream (0: from the first).
+ * The next frame is handed over when `onFrame` has returned, or its promise is fulfilled: that is the back pressure.
+ */
+export async function followFrames<Event>(
+  nats: NatsConnection,
+  log: Log,
+  slot: number,
+  afterStreamSequence: number,
+  onFrame: (frame: Frame<Event>, streamSequence: number) => void | Promise<void>,
+): Promise<FrameReader> {
+  const consumer = await jetstream(nats).consumers.get(EVENTS_STREAM, {
+    filter_subjects: framesSubject(log, slot),
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: afterStreamSequence + 1,
+  })
+  const messages = await consumer.consume(READER_OPTIONS)
+  const done = (async () => {
+    for await (const message of messages) {
+      const taken = onFrame(parseFrame<Event>(message.data), message.seq)
+      if (taken !== undefined) await taken
+    }
+  })()
+  done.catch(() => messages.stop())
+  return {
+    done,
+    stop: async () => {
+      messages.stop()
+      await done.catch(() => {})
+    },
+  }
+}
