@@ -43,10 +43,8 @@ export type PairCheck =
 export function checkPairMessage(end: PairEnd, header: PairHeader, items: readonly string[]): PairCheck {
   if (header.first > end.count + 1) return { refuse: 'gap' }
   const known = end.count - header.first + 1
-  if (known >= items.length && known > 0) {
-    // All of it is known; the chain can be compared only where the message ends at our own end.
-    if (known > items.length) return { take: items.length }
-  }
+  // A message that ends before our own end is old; there is no value of ours to compare it with.
+  if (known > items.length) return { take: items.length }
   let hash = header.before
   for (let index = 0; index < known; index++) hash = chainHash(hash, items[index] ?? '')
   return hash === end.hash ? { take: known } : { refuse: 'hash_differs' }

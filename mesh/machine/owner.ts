@@ -1,0 +1,502 @@
+import {
+  type Consumer,
+  type ConsumerMessages,
+  DeliverPolicy,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+  type StoredMsg,
+} from '@nats-io/jetstream'
+import type { Logger } from 'pino'
+import { BATCH_CHARS_MAX } from '../commands.ts'
+import { encodeFrame, type FrameHeader, parseFrameHeader, READER_OPTIONS } from '../frames.ts'
+import { RpcError } from '../rpc.ts'
+import type { Service } from '../service.ts'
+import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
+import type { SlotsOptions } from './runtime.ts'
+import { type FrameDraft, type LogMessage, type PairOut, type PendingReply, SlotFold, SlotHalt } from './slot.ts'
+import { encodePairMessage, pairEndOf } from './wire.ts'
+
+/** Another process owns the slot now, or what is stored is not what was expected: recover from the log. */
+class StepDown extends Error {
+  override readonly name = 'StepDown'
+}
+
+const ACK_MS_MAX = 2_000
+const RETRY_MS = 100
+const BARRIER_MS_MAX = 2_000
+/** Messages that wait for the frame under way; beyond that the reader pauses. */
+const QUEUE_MAX = 2_000
+
+/** One slot, owned: its fold, its reader, its frames. Everything that is stored passes through here, one frame at a time. */
+export class SlotOwner<State, Item, Event> {
+  fold: SlotFold<State, Item, Event>
+  readonly #service: Service
+  readonly #options: SlotsOptions<State, Item, Event>
+  readonly #manager: JetStreamManager
+  readonly #js: JetStreamClient
+  readonly #log: Logger
+  readonly #slot: number
+  readonly #stream: string
+  readonly #frames: string
+  readonly #fail: (error: unknown) => void
+
+  #queue: LogMessage[] = []
+  #wake: (() => void) | undefined
+  #room: (() => void) | undefined
+  #reader: ConsumerMessages | undefined
+  #stopped = false
+  #loop: Promise<void> = Promise.resolve()
+  /** Sequence of the last frame in the EVENTS stream. */
+  #frameSequence = 0
+  /** Set by a reconnect: the log may have gone backwards. */
+  #doubt = false
+  #streamCreated = ''
+  #lastReceived: { readonly sequence: number; readonly data: Uint8Array } | undefined
+  readonly #barriers: { readonly sequence: number; readonly resolve: () => void }[] = []
+  #barrierQuestion: { readonly answer: Promise<number>; asked: boolean } | undefined
+
+  constructor(
+    options: SlotsOptions<State, Item, Event>,
+    manager: JetStreamManager,
+    slot: number,
+    log: Logger,
+    fail: (error: unknown) => void,
+  ) {
+    this.#options = options
+    this.#service = options.service
+    this.#manager = manager
+    this.#js = jetstream(options.service.nats, { timeout: ACK_MS_MAX })
+    this.#log = log
+    this.#slot = slot
+    this.#fail = fail
+    this.#stream = STREAM_OF_LOG[options.rules.log]
+    this.#frames = framesSubject(options.rules.log, slot)
+    this.fold = new SlotFold(options.rules, slot)
+  }
+
+  /**
+   * Replays the log to where the last stored frame ends, and checks that it leads to the same bytes.
+   * What the log caused and the targets do not have yet is kept, and leaves with the first frame.
+   */
+  async recover(): Promise<void> {
+    const startedAt = performance.now()
+    const { rules, observe } = this.#options
+    this.#streamCreated = (await this.#manager.streams.info(this.#stream)).created
+    this.fold = new SlotFold(rules, this.#slot, await this.#storedPairs(), observe)
+    this.fold.onAlarm = (code, details) => this.#log.error({ code, details }, 'input passed over')
+
+    const tail = await this.#last(EVENTS_STREAM, this.#frames)
+    const lastFrame = tail === undefined ? undefined : parseFrameHeader(tail.data)
+    this.#frameSequence = tail?.seq ?? 0
+    const lastStored = (await this.#last(this.#stream, slotFilter(rules.log, this.#slot)))?.seq ?? 0
+    if (lastFrame !== undefined && lastStored < lastFrame.inTo[0]) {
+      throw new SlotHalt(
+        'log_went_backwards',
+        `${this.#stream} ends at ${lastStored} for this slot, but its frames cover ${lastFrame.inTo[0]}: the log has lost its tail. Restore it from a replica or a backup that reaches that far, then clear the slot.`,
+      )
+    }
+    if (lastFrame !== undefined) await this.#replay(lastFrame)
+    this.#watchConnection()
+    await this.#read()
+    this.#log.info(
+      { sequence: this.fold.applied[0], ms: Math.round(performance.now() - startedAt) },
+      'slot recovered from its log',
+    )
+  }
+
+  start(): void {
+    this.#loop = this.#run().catch((error: unknown) => {
+      this.#stopped = true
+      this.#reader?.stop()
+      this.#fail(error)
+    })
+  }
+
+  /** Stops after the frame under way. What comes later stays in the log. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#reader?.stop()
+    this.#wake?.()
+    await this.#loop
+  }
+
+  /** Fulfilled when everything that is stored in the slot's log now is applied. @throws RpcError `slot_unavailable` */
+  async barrier(): Promise<void> {
+    const sequence = await this.#lastStoredSequence()
+    if (this.#isApplied(sequence)) return
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new RpcError('slot_unavailable', `Slot ${this.#slot} has not caught up within ${BARRIER_MS_MAX} ms.`))
+      }, BARRIER_MS_MAX)
+      this.#barriers.push({
+        sequence,
+        resolve: () => {
+          clearTimeout(timer)
+          resolve()
+        },
+      })
+    })
+  }
+
+  /** One question in flight; a read may share only an answer that was asked for after the read began. */
+  #lastStoredSequence(): Promise<number> {
+    const running = this.#barrierQuestion
+    if (running !== undefined && !running.asked) return running.answer
+    const question: { answer: Promise<number>; asked: boolean } = { answer: Promise.resolve(0), asked: false }
+    const before = running?.answer.catch(() => 0) ?? Promise.resolve(0)
+    const ask = async (): Promise<number> => {
+      await before
+      question.asked = true
+      try {
+        const last = await this.#last(this.#stream, slotFilter(this.#options.rules.log, this.#slot))
+        return last?.seq ?? 0
+      } finally {
+        if (this.#barrierQuestion === question) this.#barrierQuestion = undefined
+      }
+    }
+    const answer = ask()
+    Object.assign(question, { answer })
+    this.#barrierQuestion = question
+    return answer
+  }
+
+  #isApplied(sequence: number): boolean {
+    const { applied, appliedComplete } = this.fold
+    return applied[0] > sequence || (applied[0] === sequence && appliedComplete) || sequence === 0
+  }
+
+  async #replay(lastFrame: FrameHeader): Promise<void> {
+    const reader = await this.#consume(1)
+    const [endSequence, endItem] = lastFrame.inTo
+    try {
+      for await (const received of reader) {
+        const message = toLogMessage(received)
+        const until = message.sequence === endSequence ? endItem : Number.MAX_SAFE_INTEGER
+        let from = 0
+        while (from >= 0 && from <= until) {
+          from = this.fold.apply(message, from, until)
+          const draft = this.fold.takeDraft()
+          if (draft.inTo[0] >= lastFrame.inFrom[0]) this.#replayedReplies.push(...draft.replies)
+        }
+        this.#resumeFrom = from >= 0 ? { message, from } : undefined
+        this.#lastReceived = { sequence: message.sequence, data: received.data }
+        if (message.sequence >= endSequence) break
+      }
+    } finally {
+      reader.stop()
+    }
+    if (this.fold.hash !== lastFrame.hash) {
+      throw new SlotHalt(
+        'replay_differs',
+        `Replaying the log to ${endSequence} gives hash ${this.fold.hash}, the stored frame says ${lastFrame.hash}: another version of the rules, or a changed log.`,
+      )
+    }
+  }
+  /** The rest of the message in whose middle the last frame ended. */
+  #resumeFrom: { readonly message: LogMessage; readonly from: number } | undefined
+  /** Answers of the last frame: they may not have left before the crash. */
+  #replayedReplies: PendingReply[] = []
+
+  async #consume(fromSequence: number): Promise<ConsumerMessages> {
+    const consumer: Consumer = await this.#js.consumers.get(this.#stream, {
+      filter_subjects: slotFilter(this.#options.rules.log, this.#slot),
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: fromSequence,
+    })
+    return consumer.consume(READER_OPTIONS)
+  }
+
+  async #read(): Promise<void> {
+    const reader = await this.#consume((this.#lastReceived?.sequence ?? 0) + 1)
+    this.#reader = reader
+    const pump = async (): Promise<void> => {
+      for await (const received of reader) {
+        this.#lastReceived = { sequence: received.seq, data: received.data }
+        this.#queue.push(toLogMessage(received))
+        if (this.#wake !== undefined) setImmediate(this.#wake)
+        if (this.#queue.length >= QUEUE_MAX) {
+          await new Promise<void>((resolve) => {
+            this.#room = resolve
+          })
+        }
+      }
+      if (!this.#stopped) throw new StepDown('The reader of the log ended.')
+    }
+    pump().catch(this.#fail)
+  }
+
+  async #run(): Promise<void> {
+    if (this.#replayedReplies.length > 0 || this.#hasUnsent()) {
+      await this.#storePairs()
+      this.#sendReplies(this.#replayedReplies)
+      this.#replayedReplies = []
+    }
+    let open = this.#resumeFrom
+    this.#resumeFrom = undefined
+    while (!this.#stopped) {
+      if (open === undefined && this.#queue.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        this.#wake = undefined
+        continue
+      }
+      if (this.#doubt) await this.#verifyLog()
+      let taken = 0
+      while (open !== undefined || taken < this.#queue.length) {
+        const message: LogMessage | undefined = open?.message ?? this.#queue[taken]
+        if (message === undefined) break
+        const next = this.fold.apply(message, open?.from ?? 0)
+        if (open === undefined) taken++
+        open = next < 0 ? undefined : { message, from: next }
+        if (next >= 0) break
+      }
+      this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
+      this.#room?.()
+      this.#room = undefined
+      this.#releaseBarriers()
+      const draft = this.fold.takeDraft()
+      const frame = encodeFrame(this.fold.header(draft), draft.eventLines)
+      await Promise.all([this.#storeFrame(frame, draft), this.#storePairs()])
+      this.#sendReplies(draft.replies)
+    }
+  }
+
+  #releaseBarriers(): void {
+    for (let index = this.#barriers.length - 1; index >= 0; index--) {
+      const waiting = this.#barriers[index]
+      if (waiting === undefined || !this.#isApplied(waiting.sequence)) continue
+      this.#barriers.splice(index, 1)
+      waiting.resolve()
+    }
+  }
+
+  async #storeFrame(frame: string, draft: FrameDraft): Promise<void> {
+    for (;;) {
+      try {
+        const ack = await this.#js.publish(this.#frames, frame, {
+          expect: { lastSubjectSequence: this.#frameSequence },
+        })
+        this.#frameSequence = ack.seq
+        return
+      } catch (error) {
+        this.#log.warn({ err: error }, 'a frame was refused or its ack is missing; reading the tail')
+        await this.#settle()
+        const tail = await this.#lastPatiently(EVENTS_STREAM, this.#frames)
+        const sequence = tail?.seq ?? 0
+        if (sequence < this.#frameSequence) {
+          throw new SlotHalt(
+            'events_went_backwards',
+            `The last frame ${this.#frameSequence} is gone from ${EVENTS_STREAM}.`,
+          )
+        }
+        if (tail !== undefined && sequence > this.#frameSequence) {
+          const header = parseFrameHeader(tail.data)
+          const mine = header.hash === this.fold.hash && header.inTo.join() === draft.inTo.join()
+          if (!mine) throw new StepDown(`Frame ${sequence} is another owner's.`)
+          this.#frameSequence = sequence
+          return
+        }
+      }
+    }
+  }
+
+  #hasUnsent(): boolean {
+    for (const pair of this.fold.pairsOut.values()) if (pair.unsent.length > 0) return true
+    return false
+  }
+
+  async #storePairs(): Promise<void> {
+    const stores: Promise<void>[] = []
+    for (const pair of this.fold.pairsOut.values()) {
+      pair.runs = []
+      if (pair.unsent.length > 0) stores.push(this.#storePair(pair))
+    }
+    await Promise.all(stores)
+  }
+
+  /** Sends what a pair has not stored yet, one message after the other, each a compare-and-set on the one before. */
+  async #storePair(pair: PairOut): Promise<void> {
+    while (pair.unsent.length > 0) {
+      const items = leadingItems(pair.unsent)
+      const first = pair.stored.count + 1
+      const text = encodePairMessage({ first, before: pair.stored.hash }, items)
+      const whole = items.length === pair.unsent.length
+      let end = { ...(whole ? { count: pair.count, hash: pair.hash } : pairEndOf(text)), sequence: 0 }
+      try {
+        const ack = await this.#js.publish(pair.subject, text, {
+          expect: { lastSubjectSequence: pair.stored.sequence },
+        })
+        end.sequence = ack.seq
+      } catch (error) {
+        this.#log.warn(
+          { err: error, pair: pair.subject },
+          'a message was refused or its ack is missing; reading the tail',
+        )
+        await this.#settle()
+        const tail = await this.#lastPatiently(streamOfSubject(pair.subject), pair.subject)
+        const found = tail === undefined ? { count: 0, hash: 0 } : pairEndOf(tail.string())
+        if (found.count < pair.stored.count) throw new StepDown(`${pair.subject} has lost its tail; sending it again.`)
+        if (found.count === pair.stored.count) {
+          if (found.hash !== pair.stored.hash) throw senderDiffers(pair)
+          pair.stored.sequence = tail?.seq ?? 0
+          continue
+        }
+        if (found.count !== end.count || found.hash !== end.hash)
+          throw new StepDown(`${pair.subject} has another owner.`)
+        end = { ...found, sequence: tail?.seq ?? 0 }
+      }
+      pair.runs.push({ first, last: end.count, sequence: end.sequence })
+      pair.stored = end
+      pair.unsent = whole ? [] : pair.unsent.slice(items.length)
+    }
+  }
+
+  #sendReplies(replies: readonly PendingReply[]): void {
+    const byInstance = new Map<string, string[]>()
+    for (const pending of replies) {
+      let list = byInstance.get(pending.replyTo)
+      if (list === undefined) {
+        list = []
+        byInstance.set(pending.replyTo, list)
+      }
+      const position = positionOf(pending)
+      const json = JSON.stringify(pending.reply)
+      list.push(position === undefined ? json : `{"position":"${position}",${json.slice(1)}`)
+    }
+    for (const [instance, list] of byInstance) {
+      for (let from = 0; from < list.length; ) {
+        const chunk = leadingItems(list, from)
+        this.#service.nats.publish(replySubject(instance), `[${chunk.join(',')}]`)
+        from += chunk.length
+      }
+    }
+  }
+
+  #watchConnection(): void {
+    void (async () => {
+      for await (const status of this.#service.nats.status()) {
+        if (status.type === 'reconnect') this.#doubt = true
+        if (this.#stopped) return
+      }
+    })()
+  }
+
+  /** After a refusal or a timeout: give the bus a moment, and check the log if the connection was lost. */
+  async #settle(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    if (this.#doubt) await this.#verifyLog()
+  }
+
+  /** JetStream can lose an unsynced tail silently and use its sequence numbers again; the reader does not notice. */
+  async #verifyLog(): Promise<void> {
+    const last = this.#lastReceived
+    for (;;) {
+      try {
+        const info = await this.#manager.streams.info(this.#stream)
+        if (info.created !== this.#streamCreated) {
+          throw new SlotHalt('log_replaced', `${this.#stream} is not the stream that this slot has read.`)
+        }
+        if (last !== undefined) {
+          const stored = await this.#manager.streams.getMessage(this.#stream, { seq: last.sequence })
+          if (stored === null || Buffer.compare(stored.data, last.data) !== 0) {
+            throw new SlotHalt(
+              'log_went_backwards',
+              `${this.#stream} no longer holds what was read at ${last.sequence}: it lost its tail. Restore it, then clear the slot.`,
+            )
+          }
+        }
+        this.#doubt = false
+        return
+      } catch (error) {
+        if (error instanceof SlotHalt) throw error
+        if (error instanceof JetStreamApiError && error.status === 404) {
+          throw new SlotHalt('log_went_backwards', `${this.#stream} is gone, or its message ${last?.sequence} is.`)
+        }
+        if (this.#stopped) throw error
+        this.#log.warn({ err: error }, 'the log cannot be checked yet')
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      }
+    }
+  }
+
+  /** The end of every pair that this slot sends on, as the logs have it. */
+  async #storedPairs(): Promise<Map<string, PairOut['stored']>> {
+    const pairs = new Map<string, PairOut['stored']>()
+    const name = sourceName(this.#options.rules.log, this.#slot)
+    for (const log of Object.values(Log)) {
+      const stream = STREAM_OF_LOG[log]
+      const info = await this.#manager.streams.info(stream, { subjects_filter: `${log}.*.from.${name}` })
+      for (const subject of Object.keys(info.state.subjects ?? {})) {
+        const tail = await this.#last(stream, subject)
+        if (tail !== undefined) pairs.set(subject, { ...pairEndOf(tail.string()), sequence: tail.seq })
+      }
+    }
+    return pairs
+  }
+
+  /** The last message of a subject, from the stream's leader. */
+  async #last(stream: string, subject: string): Promise<StoredMsg | undefined> {
+    try {
+      return (await this.#manager.streams.getMessage(stream, { last_by_subj: subject })) ?? undefined
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.status === 404) return undefined
+      throw error
+    }
+  }
+
+  async #lastPatiently(stream: string, subject: string): Promise<StoredMsg | undefined> {
+    for (;;) {
+      try {
+        return await this.#last(stream, subject)
+      } catch (error) {
+        if (this.#stopped) throw error
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      }
+    }
+  }
+}
+
+function toLogMessage(message: JsMsg): LogMessage {
+  const subject = message.subject
+  const from = subject.indexOf('.from.')
+  return {
+    sequence: message.seq,
+    timeUs: Math.floor(message.info.timestampNanos / 1000),
+    source: from < 0 ? 'cmd' : subject.slice(from + 6),
+    text: message.string(),
+  }
+}
+
+/** As many items as one message may carry, at least one. */
+function leadingItems(items: readonly string[], from = 0): string[] {
+  let chars = 0
+  let end = from
+  while (end < items.length) {
+    chars += (items[end]?.length ?? 0) + 1
+    if (end > from && chars > BATCH_CHARS_MAX) break
+    end++
+  }
+  return items.slice(from, end)
+}
+
+function positionOf({ position }: PendingReply): string | undefined {
+  if (position === undefined || typeof position === 'string') return position
+  const run = position.pair.runs.find(({ first, last }) => first <= position.count && position.count <= last)
+  return run === undefined ? undefined : `${run.sequence}-${position.count - run.first}-0`
+}
+
+function streamOfSubject(subject: string): string {
+  const log = Object.values(Log).find((name) => subject.startsWith(`${name}.`))
+  if (log === undefined) throw new Error(`${subject} is in no log`)
+  return STREAM_OF_LOG[log]
+}
+
+const senderDiffers = (pair: PairOut): SlotHalt =>
+  new SlotHalt(
+    'sender_differs',
+    `What ${pair.subject} has stored at item ${pair.stored.count} is not what this slot sent.`,
+  )

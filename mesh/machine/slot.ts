@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict'
+import { chainHash } from '../domain/chain.ts'
+import type { FrameHeader } from '../frames.ts'
+import { FRAME_VERSION } from '../frames.ts'
+import type { Reply } from '../protocol/replies.ts'
+import { type Log, pairSubject, sourceName } from '../subjects.ts'
+import type { Context, Rules, Ticket } from './rules.ts'
+import { checkPairMessage, type PairEnd, pairStart, splitPairMessage } from './wire.ts'
+
+/** A message of the slot's log, as it was stored. */
+export interface LogMessage {
+  readonly sequence: number
+  /** The stored message's time in microseconds. */
+  readonly timeUs: number
+  /** `cmd`, or the name of the slot that sent it. */
+  readonly source: string
+  readonly text: string
+}
+
+/** A slot that must not go on. An operator has to look; nobody takes it over. */
+export class SlotHalt extends Error {
+  override readonly name = 'SlotHalt'
+  readonly code: string
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The sending end of a pair, and what is known of the target's log. */
+export interface PairOut extends PairEnd {
+  readonly subject: string
+  /** The last item that is stored, its chain value and its message's sequence in the stream. */
+  stored: PairEnd & { sequence: number }
+  /** Items after `stored.count`, in order. */
+  unsent: string[]
+  /** Where the items of the frame under way were stored: runs of the count, by message. */
+  runs: { readonly first: number; readonly last: number; readonly sequence: number }[]
+}
+
+export interface PendingReply {
+  readonly replyTo: string
+  readonly reply: Reply
+  /** The place of this very item in the slot's log, or the item that was sent. */
+  readonly position: string | { readonly pair: PairOut; readonly count: number } | undefined
+}
+
+/** What one frame will hold, and what leaves after it. */
+export interface FrameDraft {
+  inFrom: [number, number]
+  inTo: [number, number]
+  complete: boolean
+  eventLines: string[]
+  chars: number
+  itemsCount: number
+  replies: PendingReply[]
+}
+
+/** A frame closes at about 1 MB, between two items. */
+const FRAME_CHARS_MAX = 900_000
+/** And at this many items, so that one frame's work stays short. */
+const FRAME_ITEMS_MAX = 5_000
+
+/** Told of each event in order, also in a replay, for what is kept outside the state. Position: `<sequence>-<item>-<event>`. */
+export type SlotObserver<Event> = (slot: number, event: Event, position: string, timeUs: number) => void
+
+/**
+ * One slot's fold, without any I/O: messages in; state, event lines, items for other slots and replies out.
+ * The same input gives the same bytes, wherever the frames' borders fall.
+ */
+export class SlotFold<State, Item, Event> {
+  readonly slot: number
+  readonly state: State
+  /** The chain over all inputs and events. */
+  hash = 0
+  timeUs = 0
+  /** The last item applied: [sequence, item], and whether it was its message's last. */
+  applied: readonly [number, number] = [0, 0]
+  appliedComplete = true
+  readonly pairsIn = new Map<string, PairEnd>()
+  readonly pairsOut = new Map<string, PairOut>()
+  /** Told of input that was passed over because it does not fit; the state is unchanged. */
+  onAlarm: (code: string, details: object) => void = () => {}
+
+  readonly #rules: Rules<State, Item, Event>
+  readonly #observe: SlotObserver<Event> | undefined
+  readonly #name: string
+  readonly #context: Context<Event>
+  readonly #storedOnStart: ReadonlyMap<string, PairOut['stored']>
+  #draft: FrameDraft
+  #eventNumber = 0
+  #source = ''
+  #sequence = 0
+  #item = 0
+  readonly #tickets: { pair: PairOut; count: number }[] = []
+
+  /** `stored`: the last message of each pair that this slot sends on, by subject, as the logs have it. */
+  constructor(
+    rules: Rules<State, Item, Event>,
+    slot: number,
+    stored: ReadonlyMap<string, PairOut['stored']> = new Map(),
+    observe?: SlotObserver<Event>,
+  ) {
+    this.#rules = rules
+    this.slot = slot
+    this.state = rules.initialState(slot)
+    this.#name = sourceName(rules.log, slot)
+    this.#storedOnStart = stored
+    this.#observe = observe
+    this.#draft = emptyDraft()
+    const fold = this
+    this.#context = {
+      slot,
+      get timeUs() {
+        return fold.timeUs
+      },
+      get source() {
+        return fold.#source
+      },
+      emit: (event) => fold.#emit(event),
+      send: (log, target, item) => fold.#send(log, target, item),
+      reply: (replyTo, reply, position) => fold.#reply(replyTo, reply, position),
+    }
+  }
+
+  /** What was drafted since the last call; the next frame begins. */
+  takeDraft(): FrameDraft {
+    const draft = this.#draft
+    this.#draft = emptyDraft()
+    return draft
+  }
+
+  header(draft: FrameDraft): FrameHeader {
+    return {
+      inFrom: draft.inFrom,
+      inTo: draft.inTo,
+      complete: draft.complete,
+      hash: this.hash,
+      timeUs: this.timeUs,
+      version: FRAME_VERSION,
+    }
+  }
+
+  /**
+   * Applies the items of a message from `from` on, until it ends or the frame is full.
+   * Returns the next item's index, or -1 when the message is done.
+   * @throws SlotHalt when an item of a trusted source cannot be read or the rules fail.
+   */
+  apply(message: LogMessage, from: number, until = Number.MAX_SAFE_INTEGER): number {
+    assert(message.sequence >= this.#sequence, 'messages come in the order of the log')
+    this.#sequence = message.sequence
+    this.#source = message.source
+    if (message.timeUs > this.timeUs) this.timeUs = message.timeUs
+    const items = message.source === 'cmd' ? message.text.split('\n') : this.#newItems(message)
+    for (let index = from; index < items.length; index++) {
+      if (index > until || (index > from && this.#draftIsFull())) return index
+      const item = items[index]
+      this.#item = index
+      this.#cover(index, index === items.length - 1)
+      if (item !== undefined) this.#applyItem(item)
+    }
+    if (items.length === 0) this.#cover(0, true)
+    return -1
+  }
+
+  #draftIsFull(): boolean {
+    return this.#draft.chars > FRAME_CHARS_MAX || this.#draft.itemsCount >= FRAME_ITEMS_MAX
+  }
+
+  #cover(index: number, last: boolean): void {
+    const draft = this.#draft
+    if (draft.itemsCount === 0) draft.inFrom = [this.#sequence, index]
+    draft.inTo = [this.#sequence, index]
+    draft.complete = last
+    draft.itemsCount++
+    this.applied = draft.inTo
+    this.appliedComplete = last
+  }
+
+  /** The items of a pair's message; those already known, or all of a message that does not fit, are `undefined`. */
+  #newItems(message: LogMessage): (string | undefined)[] {
+    const { header, items } = splitPairMessage(message.text)
+    let end = this.pairsIn.get(message.source)
+    if (end === undefined) {
+      end = pairStart()
+      this.pairsIn.set(message.source, end)
+    }
+    // A message that is being continued in the next frame was checked when it was begun.
+    if (message.sequence === this.#checkedSequence) return this.#checkedItems
+    const check = checkPairMessage(end, header, items)
+    let take = items.length
+    if ('refuse' in check) {
+      this.onAlarm(`pair_${check.refuse}`, {
+        source: message.source,
+        sequence: message.sequence,
+        first: header.first,
+        end,
+      })
+    } else {
+      take = check.take
+    }
+    this.#checkedSequence = message.sequence
+    this.#checkedItems = items.map((item, index) => (index < take ? undefined : item))
+    return this.#checkedItems
+  }
+  #checkedSequence = 0
+  #checkedItems: (string | undefined)[] = []
+
+  #applyItem(text: string): void {
+    this.hash = chainHash(this.hash, text)
+    if (this.#source !== 'cmd') {
+      const end = this.pairsIn.get(this.#source)
+      assert(end !== undefined)
+      end.count++
+      end.hash = chainHash(end.hash, text)
+    }
+    let item: Item
+    try {
+      item = JSON.parse(text) as Item
+    } catch (cause) {
+      if (this.#source === 'cmd') {
+        this.onAlarm('command_unreadable', { sequence: this.#sequence, item: this.#item })
+        return
+      }
+      throw new SlotHalt('item_unreadable', `Item ${this.#item} of message ${this.#sequence} is not JSON.`, { cause })
+    }
+    this.#eventNumber = 0
+    this.#tickets.length = 0
+    try {
+      this.#rules.apply(this.state, item, this.#context)
+    } catch (cause) {
+      throw new SlotHalt('rules_failed', `Item ${this.#item} of message ${this.#sequence}: ${String(cause)}`, { cause })
+    }
+  }
+
+  #emit(event: Event): void {
+    const json = JSON.stringify(event)
+    this.hash = chainHash(this.hash, json)
+    const line = `{"position":[${this.#sequence},${this.#item},${this.#eventNumber}],${json.slice(1)}`
+    this.#draft.eventLines.push(line)
+    this.#draft.chars += line.length + 1
+    this.#observe?.(this.slot, event, `${this.#sequence}-${this.#item}-${this.#eventNumber}`, this.timeUs)
+    this.#eventNumber++
+  }
+
+  /** The position of this item's last event so far. */
+  #here(): string {
+    return `${this.#sequence}-${this.#item}-${Math.max(0, this.#eventNumber - 1)}`
+  }
+
+  #send(log: Log, slot: number, item: object): Ticket {
+    const subject = pairSubject(log, slot, this.#name)
+    let pair = this.pairsOut.get(subject)
+    if (pair === undefined) {
+      const stored = this.#storedOnStart.get(subject) ?? { ...pairStart(), sequence: 0 }
+      pair = { ...pairStart(), subject, stored: { ...stored }, unsent: [], runs: [] }
+      this.pairsOut.set(subject, pair)
+    }
+    const json = JSON.stringify(item)
+    pair.count++
+    pair.hash = chainHash(pair.hash, json)
+    if (pair.count > pair.stored.count) {
+      pair.unsent.push(json)
+      this.#draft.chars += json.length
+    } else if (pair.count === pair.stored.count && pair.hash !== pair.stored.hash) {
+      throw new SlotHalt(
+        'sender_differs',
+        `What ${subject} has stored up to item ${pair.count} is not what this slot says.`,
+      )
+    }
+    return this.#tickets.push({ pair, count: pair.count }) - 1
+  }
+
+  #reply(replyTo: string, reply: Reply, position?: Ticket | 'here'): void {
+    if (replyTo === '') return
+    this.#draft.replies.push({
+      replyTo,
+      reply,
+      position: position === undefined ? undefined : position === 'here' ? this.#here() : this.#tickets[position],
+    })
+  }
+}
+
+function emptyDraft(): FrameDraft {
+  return { inFrom: [0, 0], inTo: [0, 0], complete: true, eventLines: [], chars: 0, itemsCount: 0, replies: [] }
+}
