@@ -230,6 +230,7 @@ export class SlotFold<State, Item, Event> {
     try {
       this.#rules.apply(this.state, item, this.#context)
     } catch (cause) {
+      if (cause instanceof SlotHalt) throw cause
       throw new SlotHalt('rules_failed', `Item ${this.#item} of message ${this.#sequence}: ${String(cause)}`, { cause })
     }
   }
