@@ -12,8 +12,17 @@ export function canApt(): boolean {
   return process.getuid?.() === 0 && which('apt-get') !== undefined
 }
 
+// apt locks its lists without waiting, and two servers may be missing at once.
+let queue: Promise<unknown> = Promise.resolve()
+
 /** Installs the first of these sets of packages that this release of Debian or Ubuntu knows. */
-export async function aptInstall(choices: readonly (readonly string[])[], report: Report): Promise<void> {
+export function aptInstall(choices: readonly (readonly string[])[], report: Report): Promise<void> {
+  const installing = queue.then(() => installFirstKnown(choices, report))
+  queue = installing.catch(() => {})
+  return installing
+}
+
+async function installFirstKnown(choices: readonly (readonly string[])[], report: Report): Promise<void> {
   if (!hasFreshLists()) {
     report('apt-get update')
     await aptGet('update')

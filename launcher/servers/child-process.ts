@@ -12,19 +12,30 @@ export type ProcessSpec = {
   cwd?: string
   /** Where stdout and stderr go: appended to this file, or handed over line by line. */
   output: { file: string } | { onLine: (line: string) => void }
-  /** Asked every 20 ms until it says yes. */
+  /** Asked again and again until it says yes. */
   isReady: () => Promise<boolean>
   readyTimeoutMs: number
   /** How long SIGTERM may take before SIGKILL follows. */
   stopTimeoutMs: number
 }
 
+const readyPollMs = 25
+
 export type Exit = { code: number | null; signal: NodeJS.Signals | null }
 
-const alive = new Set<ChildProcess>()
+type Running = { name: string; pid: number }
+
+const alive = new Map<ChildProcess, Running>()
+let onChange: (running: readonly Running[]) => void = () => {}
+
+/** Told all the running processes whenever one starts or ends. There is one listener: the launcher. */
+export function onProcessesChange(listener: (running: readonly Running[]) => void): void {
+  onChange = listener
+}
+
 // A parent that ends without stopping its children, by a bug or a failed test, leaves none behind.
 process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL')
+  for (const child of alive.keys()) child.kill('SIGKILL')
 })
 
 /** One process that this one started: a server or a service. It can be stopped, killed and started again. */
@@ -55,7 +66,12 @@ export class OwnedProcess implements AsyncDisposable {
   /** Starts it and waits until it is ready. One that never gets ready is killed. */
   async start(): Promise<void> {
     this.spawn()
-    await this.ready()
+    const { name, readyTimeoutMs } = this.spec
+    if (await this.untilReady(performance.now() + readyTimeoutMs)) return
+    if (!this.isRunning)
+      throw new Error(`${name} ended at its start, ${describeExit(await this.exited)}${this.#logTail()}`)
+    await this.kill()
+    throw new Error(`${name} is not ready after ${readyTimeoutMs / 1000} s${this.#logTail()}`)
   }
 
   /** Starts it without waiting. */
@@ -63,30 +79,27 @@ export class OwnedProcess implements AsyncDisposable {
     if (this.isRunning) throw new Error(`${this.spec.name} runs already`)
     const child = this.#spawn()
     this.#child = child
-    alive.add(child)
+    alive.set(child, { name: this.spec.name, pid: child.pid ?? 0 })
     this.#exit = new Promise((resolve) => {
-      child.once('error', () => {
+      const end = (exit: Exit) => {
         alive.delete(child)
-        resolve({ code: 127, signal: null })
-      })
-      child.once('exit', (code, signal) => {
-        alive.delete(child)
-        resolve({ code, signal })
-      })
+        onChange([...alive.values()])
+        resolve(exit)
+      }
+      child.once('error', () => end({ code: 127, signal: null }))
+      child.once('exit', (code, signal) => end({ code, signal }))
     })
+    onChange([...alive.values()])
   }
 
-  async ready(): Promise<void> {
-    const deadlineMs = performance.now() + this.spec.readyTimeoutMs
-    while (this.isRunning) {
-      if (await this.spec.isReady()) return
-      if (performance.now() > deadlineMs) {
-        await this.kill()
-        throw new Error(`${this.spec.name} is not ready after ${this.spec.readyTimeoutMs / 1000} s${this.#logTail()}`)
-      }
-      await sleep(20)
+  /** Waits until it is ready, and says whether it is: it may end first. */
+  async untilReady(deadlineMs = Number.POSITIVE_INFINITY): Promise<boolean> {
+    const child = this.#child
+    while (child === this.#child && this.isRunning && performance.now() < deadlineMs) {
+      if (await this.spec.isReady()) return true
+      await sleep(readyPollMs)
     }
-    throw new Error(`${this.spec.name} ended at its start, ${describeExit(await this.exited)}${this.#logTail()}`)
+    return false
   }
 
   /** SIGTERM, then SIGKILL when it takes too long. */

@@ -4,13 +4,17 @@ import { createServer } from 'node:net'
 const portMin = 20_000
 const portMax = 32_767
 
+const given = new Set<number>()
+
 export const loopback = '127.0.0.1'
 
-/** A TCP port of the loopback interface that nobody listens on now. */
+/** A TCP port of the loopback interface that nobody listens on now and that was not given away before. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = portMin + Math.floor(Math.random() * (portMax - portMin))
-    if (await isPortFree(port)) return port
+    if (given.has(port) || !(await isPortFree(port))) continue
+    given.add(port)
+    return port
   }
   throw new Error('no free port on the loopback interface')
 }

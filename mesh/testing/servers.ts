@@ -5,6 +5,7 @@ import type { OwnedProcess } from '#launcher/servers/child-process.ts'
 import { type MariadbServer, startMariadbServer } from '#launcher/servers/mariadb.ts'
 import { type NatsServer, startNatsServer } from '#launcher/servers/nats.ts'
 import { type RedisServer, startRedisServer } from '#launcher/servers/redis.ts'
+import { startTraefikServer, type TraefikServer } from '#launcher/servers/traefik.ts'
 
 /**
  * Real servers for one test file, on free ports of the loopback interface, with their data in a temporary directory.
@@ -31,6 +32,11 @@ export async function startMariadb(): Promise<Private<MariadbServer>> {
 
 export async function startRedis(): Promise<Private<RedisServer>> {
   return await inScratch((directory) => startRedisServer({ directory }))
+}
+
+/** Traefik on the project's own configuration, balancing to these gateways (`http://127.0.0.1:port`). */
+export async function startTraefik(gatewayUrls: readonly string[]): Promise<Private<TraefikServer>> {
+  return await inScratch((directory) => startTraefikServer({ directory, gatewayUrls }))
 }
 
 async function inScratch<Server extends OwnedProcess>(
