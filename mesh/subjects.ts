@@ -59,6 +59,7 @@ export const Rpc = {
   authListMembers: 'rpc.auth.list-members',
   authBlockMember: 'rpc.auth.block-member',
   authUnblockMember: 'rpc.auth.unblock-member',
+  authSetRoles: 'rpc.auth.set-roles',
   authDenyList: 'rpc.auth.deny-list',
   authRotateKey: 'rpc.auth.rotate-key',
   authSeed: 'rpc.auth.seed',
