@@ -1,6 +1,6 @@
-import { jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { RpcError } from './rpc.ts'
+import { createStore } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
 
 /** Where a command was stored: the stream's sequence and its place in the message. */
@@ -31,7 +31,7 @@ interface Batch {
 }
 
 export function createCommandPublisher(nats: NatsConnection, ackMsMax = ACK_MS_MAX): CommandPublisher {
-  const js = jetstream(nats, { timeout: ackMsMax })
+  const store = createStore(nats, ackMsMax)
   const open = new Map<string, Batch>()
   let scheduled = false
 
@@ -42,9 +42,9 @@ export function createCommandPublisher(nats: NatsConnection, ackMsMax = ACK_MS_M
   }
   const send = async (batch: Batch): Promise<void> => {
     try {
-      const ack = await js.publish(batch.subject, batch.lines.join('\n'))
+      const sequence = await store.append(batch.subject, batch.lines.join('\n'))
       for (let index = 0; index < batch.waiting.length; index++) {
-        batch.waiting[index]?.resolve({ sequence: ack.seq, index })
+        batch.waiting[index]?.resolve({ sequence, index })
       }
     } catch (error) {
       const unknown = new RpcError('publish_unknown', `No ack from the log: ${String(error)}`)

@@ -14,6 +14,7 @@ import { BATCH_CHARS_MAX } from '../commands.ts'
 import { encodeFrame, type FrameHeader, parseFrameHeader, READER_OPTIONS } from '../frames.ts'
 import { RpcError } from '../rpc.ts'
 import type { Service } from '../service.ts'
+import { createStore, type Store } from '../store.ts'
 import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
 import type { SlotsOptions } from './runtime.ts'
 import { type FrameDraft, type LogMessage, type PairOut, type PendingReply, SlotFold, SlotHalt } from './slot.ts'
@@ -37,6 +38,7 @@ export class SlotOwner<State, Item, Event> {
   readonly #options: SlotsOptions<State, Item, Event>
   readonly #manager: JetStreamManager
   readonly #js: JetStreamClient
+  readonly #store: Store
   readonly #log: Logger
   readonly #slot: number
   readonly #stream: string
@@ -68,7 +70,8 @@ export class SlotOwner<State, Item, Event> {
     this.#options = options
     this.#service = options.service
     this.#manager = manager
-    this.#js = jetstream(options.service.nats, { timeout: ACK_MS_MAX })
+    this.#js = jetstream(options.service.nats)
+    this.#store = createStore(options.service.nats, ACK_MS_MAX)
     this.#log = log
     this.#slot = slot
     this.#fail = fail
@@ -277,10 +280,7 @@ export class SlotOwner<State, Item, Event> {
   async #storeFrame(frame: string, draft: FrameDraft): Promise<void> {
     for (;;) {
       try {
-        const ack = await this.#js.publish(this.#frames, frame, {
-          expect: { lastSubjectSequence: this.#frameSequence },
-        })
-        this.#frameSequence = ack.seq
+        this.#frameSequence = await this.#store.append(this.#frames, frame, this.#frameSequence)
         return
       } catch (error) {
         this.#log.warn({ err: error }, 'a frame was refused or its ack is missing; reading the tail')
@@ -327,10 +327,7 @@ export class SlotOwner<State, Item, Event> {
       const whole = items.length === pair.unsent.length
       let end = { ...(whole ? { count: pair.count, hash: pair.hash } : pairEndOf(text)), sequence: 0 }
       try {
-        const ack = await this.#js.publish(pair.subject, text, {
-          expect: { lastSubjectSequence: pair.stored.sequence },
-        })
-        end.sequence = ack.seq
+        end.sequence = await this.#store.append(pair.subject, text, pair.stored.sequence)
       } catch (error) {
         this.#log.warn(
           { err: error, pair: pair.subject },

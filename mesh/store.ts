@@ -1,0 +1,98 @@
+import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
+
+/** Appends messages to streams. One subscription takes all acks; one timer finds those that stay away. */
+export interface Store {
+  /**
+   * Resolves with the sequence at which the message was stored.
+   * `expectedLast`: only if this is the subject's last sequence (0: none yet).
+   * @throws StoreRefused when the stream said no: nothing was stored.
+   * @throws StoreUnknown when no ack came in time: it may be stored all the same, even later.
+   */
+  append(subject: string, payload: string, expectedLast?: number): Promise<number>
+}
+
+export class StoreRefused extends Error {
+  override readonly name = 'StoreRefused'
+  /** JetStream's error code; 10071 is a failed compare-and-set. */
+  readonly code: number
+
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export class StoreUnknown extends Error {
+  override readonly name = 'StoreUnknown'
+}
+
+interface Ack {
+  readonly seq: number
+  readonly error?: { readonly err_code: number; readonly description: string }
+}
+
+interface Waiting {
+  readonly subject: string
+  readonly deadlineMs: number
+  readonly resolve: (sequence: number) => void
+  readonly reject: (error: Error) => void
+}
+
+const SWEEP_MS = 100
+
+/** `ackMsMax`: how long an ack is waited for, in milliseconds. */
+export function createStore(nats: NatsConnection, ackMsMax = 2_000): Store {
+  const inbox = `${createInbox()}.`
+  const waiting = new Map<string, Waiting>()
+  let count = 0
+
+  const settle = (token: string, how: (entry: Waiting) => void): void => {
+    const entry = waiting.get(token)
+    if (entry === undefined) return
+    waiting.delete(token)
+    how(entry)
+  }
+  const take = (message: Msg): void => {
+    settle(message.subject.slice(inbox.length), (entry) => {
+      if (message.headers?.code === 503) {
+        return entry.reject(new StoreRefused(503, `No stream takes ${entry.subject}.`))
+      }
+      const ack = message.json<Ack>()
+      if (ack.error === undefined) entry.resolve(ack.seq)
+      else entry.reject(new StoreRefused(ack.error.err_code, `${entry.subject}: ${ack.error.description}`))
+    })
+  }
+  nats.subscribe(`${inbox}*`, {
+    callback: (error, message) => {
+      if (!error) take(message)
+    },
+  })
+  // Entries are in the order of their deadlines.
+  const sweep = setInterval(() => {
+    const now = performance.now()
+    for (const [token, entry] of waiting) {
+      if (entry.deadlineMs > now) break
+      settle(token, () => entry.reject(new StoreUnknown(`No ack for ${entry.subject} within ${ackMsMax} ms.`)))
+    }
+  }, SWEEP_MS)
+  sweep.unref()
+
+  return {
+    append: (subject, payload, expectedLast) =>
+      new Promise((resolve, reject) => {
+        const token = (++count).toString(36)
+        waiting.set(token, { subject, deadlineMs: performance.now() + ackMsMax, resolve, reject })
+        try {
+          if (expectedLast === undefined) {
+            nats.publish(subject, payload, { reply: inbox + token })
+          } else {
+            const expect = headers()
+            expect.set('Nats-Expected-Last-Subject-Sequence', String(expectedLast))
+            nats.publish(subject, payload, { reply: inbox + token, headers: expect })
+          }
+        } catch (error) {
+          settle(token, () => reject(new StoreUnknown(`${subject} cannot be written: ${String(error)}`)))
+        }
+      }),
+  }
+}
