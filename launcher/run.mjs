@@ -46,7 +46,9 @@ function findNode() {
   const names = [`node-${process.platform}-${process.arch}`, `node-bin-${process.platform}-${process.arch}`]
   const found = names.map((name) => join(root, 'node_modules', name, 'bin/node')).find((path) => existsSync(path))
   if (found !== undefined) return found
-  return fail(`Node ${versionMin.join('.')} or later is needed, this is ${process.version}; none is installed for ${process.platform} on ${process.arch}`)
+  return fail(
+    `Node ${versionMin.join('.')} or later is needed, this is ${process.version}; none is installed for ${process.platform} on ${process.arch}`,
+  )
 }
 
 function run(node) {

@@ -1,0 +1,100 @@
+import { join } from 'node:path'
+import { type Composable, hasDockerCompose, startComposeServers } from './compose-servers.ts'
+import type { LauncherConfig } from './config.ts'
+import { PreflightError } from './errors.ts'
+import { checkMysql, checkNats, checkRedis } from './outside.ts'
+import type { Screen } from './screen.ts'
+import { keptSecret } from './secrets.ts'
+import type { OwnedProcess } from './servers/child-process.ts'
+import { startMariadbServer } from './servers/mariadb.ts'
+import { startNatsServer } from './servers/nats.ts'
+import { ProgramMissingError } from './servers/programs.ts'
+import { startRedisServer } from './servers/redis.ts'
+import { Supervisor } from './supervisor.ts'
+
+export type ServerUrls = { natsUrl: string; mysqlUrl: string; redisUrl: string }
+
+type Private = OwnedProcess & { url: string }
+
+/** NATS, MariaDB and Redis: named by the configuration, or private ones that the stack ends. */
+export async function startServers(
+  config: LauncherConfig,
+  screen: Screen,
+  stack: AsyncDisposableStack,
+): Promise<ServerUrls> {
+  const { dataDirectory } = config
+  const mysqlPassword = keptSecret(join(dataDirectory, 'mysql-password')).value
+  const log = (name: string) => join(dataDirectory, 'log', `${name}.log`)
+  const common = (name: Composable) => ({
+    directory: join(dataDirectory, name),
+    log: log(name),
+    report: (line: string) => screen.working(name, line),
+  })
+  const missing = new Map<Composable, ProgramMissingError>()
+
+  const [nats, mariadb, redis] = await allOrFirstFailure([
+    provide('nats', config.natsUrl, checkNats, () =>
+      startNatsServer({ ...common('nats'), syncInterval: config.natsSyncInterval }),
+    ),
+    provide('mariadb', config.mysqlUrl, checkMysql, () =>
+      startMariadbServer({ ...common('mariadb'), user: 'exchange', password: mysqlPassword, bufferPool: '256M' }),
+    ),
+    provide('redis', config.redisUrl, checkRedis, () => startRedisServer(common('redis'))),
+  ])
+
+  const composed = missing.size === 0 ? undefined : await compose()
+  return {
+    natsUrl: nats ?? composed?.nats ?? '',
+    mysqlUrl: mariadb ?? composed?.mariadb ?? '',
+    redisUrl: redis ?? composed?.redis ?? '',
+  }
+
+  async function provide(
+    name: Composable,
+    named: string | undefined,
+    check: (url: string) => Promise<string>,
+    start: () => Promise<Private>,
+  ): Promise<string | undefined> {
+    if (named !== undefined) {
+      screen.done(name, `${await check(named)} (named by the configuration)`)
+      return named
+    }
+    try {
+      const server = await start()
+      const supervisor = new Supervisor(server, screen)
+      stack.defer(() => supervisor.stop())
+      supervisor.watch()
+      screen.done(name, `${withoutPassword(server.url)} (private)`)
+      return server.url
+    } catch (error) {
+      if (!(error instanceof ProgramMissingError)) throw error
+      missing.set(name, error)
+      return undefined
+    }
+  }
+
+  async function compose(): Promise<Record<Composable, string>> {
+    const names = [...missing.keys()]
+    if (!(await hasDockerCompose())) {
+      throw new PreflightError([...missing.values()].map(({ message }) => message).join('\n  '))
+    }
+    screen.working('docker', `compose up ${names.join(' ')}`)
+    const servers = await startComposeServers(names, { natsSyncInterval: config.natsSyncInterval, mysqlPassword })
+    stack.defer(() => servers.stop())
+    for (const name of names) screen.done(name, `${withoutPassword(servers.urls[name])} (in a container)`)
+    return servers.urls
+  }
+}
+
+/** Waits for all, so that what has started is known and can be stopped, and then throws the first failure. */
+async function allOrFirstFailure<A>(promises: readonly Promise<A>[]): Promise<A[]> {
+  const results = await Promise.allSettled(promises)
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/.*@/, '//')
+}

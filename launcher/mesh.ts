@@ -1,0 +1,190 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LauncherConfig } from './config.ts'
+import { firstOrder } from './first-order.ts'
+import { createInstance, type Instance, unreadyChecks } from './instance.ts'
+import { startServers } from './mesh-servers.ts'
+import { checkDataDirectory, checkPort } from './preflight.ts'
+import { RunState } from './run-state.ts'
+import type { Screen } from './screen.ts'
+import { keptSecret } from './secrets.ts'
+import { onProcessesChange, run } from './servers/child-process.ts'
+import { projectDirectory } from './servers/directories.ts'
+import { answersHttp } from './servers/probe.ts'
+import { traefikProgram } from './servers/programs.ts'
+import { startTraefikServer } from './servers/traefik.ts'
+import type { ServiceDefinition } from './services.ts'
+import { Supervisor } from './supervisor.ts'
+
+const waitingHintMs = 10_000
+
+export type MeshPlan = {
+  services: readonly ServiceDefinition[]
+  /** Brings the database up to date; from the project's directory. */
+  migrateScript: string
+  scale: ReadonlyMap<string, number>
+}
+
+/** Starts everything. What was started is on the stack at once, also when a later step fails. */
+export async function startMesh(
+  plan: MeshPlan,
+  config: LauncherConfig,
+  screen: Screen,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const startedMs = performance.now()
+  checkDataDirectory(config)
+  const state = stack.use(new RunState(config.dataDirectory))
+  await state.endLeftovers((name) => screen.working(name, 'is left from a launcher that was killed; it ends first'))
+  onProcessesChange((running) => state.keepProcesses(running))
+  await checkPort('PUBLIC_PORT', config.publicPort, config.publicHost)
+  await checkPort('TRAEFIK_DASHBOARD_PORT', config.dashboardPort, '127.0.0.1')
+
+  // Looked for meanwhile: its download takes longest, and nothing needs it before the end.
+  const hasTraefik = traefikIsThere(screen)
+  const urls = await startServers(config, screen, stack)
+  const admin = adminAccount(config)
+  const env = serviceEnv(config, urls, admin)
+  await migrate(plan.migrateScript, env, screen)
+
+  const withTraefik = await hasTraefik
+  const instances = await createInstances(plan, config, env, screen, withTraefik)
+  await startServices(instances, screen, stack)
+  const publicUrl = await openToPublic(instances, config, withTraefik, screen, stack)
+  state.keepMesh({ mysqlUrl: urls.mysqlUrl, publicUrl })
+
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+  screen.text(
+    `\nThe exchange runs: ${publicUrl}/docs (started in ${seconds} s). Logs: ${join(config.dataDirectory, 'log')}`,
+  )
+  if (admin.isNew)
+    screen.text(`\nThe admin is ${admin.email}, with the password ${admin.password} (kept in ${admin.path})`)
+  screen.text(firstOrder({ publicUrl, admin }))
+  screen.text('Ctrl-C ends everything; the data stays.\n')
+}
+
+export type AdminAccount = { email: string; password: string; isNew: boolean; path: string | undefined }
+
+function adminAccount(config: LauncherConfig): AdminAccount {
+  const email = config.adminEmail
+  if (config.adminPassword !== undefined)
+    return { email, password: config.adminPassword, isNew: false, path: undefined }
+  const path = join(config.dataDirectory, 'admin-password')
+  const { value, isNew } = keptSecret(path)
+  return { email, password: value, isNew, path }
+}
+
+function serviceEnv(
+  config: LauncherConfig,
+  urls: { natsUrl: string; mysqlUrl: string; redisUrl: string },
+  admin: AdminAccount,
+): NodeJS.ProcessEnv {
+  return {
+    ...config.env,
+    NATS_URL: urls.natsUrl,
+    MYSQL_URL: urls.mysqlUrl,
+    REDIS_URL: urls.redisUrl,
+    EXCHANGE_MODE: config.mode,
+    EXCHANGE_ADMIN_EMAIL: admin.email,
+    EXCHANGE_ADMIN_PASSWORD: admin.password,
+  }
+}
+
+async function traefikIsThere(screen: Screen): Promise<boolean> {
+  try {
+    await traefikProgram((line) => screen.working('traefik', line))
+    return true
+  } catch (error) {
+    screen.warning('traefik', `${(error as Error).message}. Without it the first gateway is the public entry`)
+    return false
+  }
+}
+
+async function migrate(script: string, env: NodeJS.ProcessEnv, screen: Screen): Promise<void> {
+  const path = join(projectDirectory, script)
+  if (!existsSync(path)) return
+  await run(process.execPath, [path], env)
+  screen.done('migrations', 'the database is up to date')
+}
+
+async function createInstances(
+  plan: MeshPlan,
+  config: LauncherConfig,
+  env: NodeJS.ProcessEnv,
+  screen: Screen,
+  withTraefik: boolean,
+): Promise<Instance[]> {
+  const logDirectory = join(config.dataDirectory, 'log')
+  const instances: Instance[] = []
+  for (const service of plan.services) {
+    const count = plan.scale.get(service.name) ?? 1
+    for (let number = 1; number <= count; number++) {
+      const isEntry = service.isGateway && number === 1 && !withTraefik
+      const publicAddress = isEntry ? { host: config.publicHost, port: config.publicPort } : undefined
+      instances.push(await createInstance({ service, number, env, logDirectory, screen, publicAddress }))
+    }
+  }
+  return instances
+}
+
+/** Stage by stage; within a stage all at once. They stop in the opposite order. */
+async function startServices(
+  instances: readonly Instance[],
+  screen: Screen,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const stages = [...new Set(instances.map(({ stage }) => stage))].sort((a, b) => a - b)
+  for (const stage of stages) {
+    const members = instances.filter((one) => one.stage === stage)
+    const supervisors = members.map((one) => new Supervisor(one.process, screen))
+    stack.defer(async () => {
+      await Promise.all(supervisors.map((one) => one.stop()))
+    })
+    const waiting = new Set(members)
+    const hints = setInterval(() => void sayWhatIsMissing(waiting, screen), waitingHintMs)
+    try {
+      await Promise.all(
+        members.map(async (one, index) => {
+          await supervisors[index]?.start()
+          waiting.delete(one)
+          screen.done(one.process.spec.name, one.url)
+        }),
+      )
+    } finally {
+      clearInterval(hints)
+    }
+  }
+}
+
+async function sayWhatIsMissing(waiting: ReadonlySet<Instance>, screen: Screen): Promise<void> {
+  for (const one of waiting) screen.working(one.process.spec.name, `waits for ${await unreadyChecks(one)}`)
+}
+
+async function openToPublic(
+  instances: readonly Instance[],
+  config: LauncherConfig,
+  withTraefik: boolean,
+  screen: Screen,
+  stack: AsyncDisposableStack,
+): Promise<string> {
+  const gatewayUrls = instances.filter(({ isGateway }) => isGateway).map(({ url }) => url)
+  if (!withTraefik) {
+    const [entry = '', ...others] = gatewayUrls
+    if (others.length > 0) screen.warning('gateway', `no Traefik: the other gateways are at ${others.join(', ')}`)
+    return entry
+  }
+  const traefik = await startTraefikServer({
+    directory: join(config.dataDirectory, 'traefik'),
+    log: join(config.dataDirectory, 'log', 'traefik.log'),
+    gatewayUrls,
+    host: config.publicHost,
+    port: config.publicPort,
+    dashboardPort: config.dashboardPort,
+  })
+  const supervisor = new Supervisor(traefik, screen)
+  stack.defer(() => supervisor.stop())
+  supervisor.watch()
+  while (!(await answersHttp(`${traefik.url}/health/ready`))) await new Promise((resolve) => setTimeout(resolve, 20))
+  screen.done('traefik', `${traefik.url}, dashboard ${traefik.dashboardUrl}/dashboard/`)
+  return traefik.url
+}
