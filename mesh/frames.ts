@@ -1,4 +1,4 @@
-import { DeliverPolicy, jetstream } from '@nats-io/jetstream'
+import { DeliverPolicy, jetstream, PubHeaders } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { EVENTS_STREAM, framesSubject, type Log } from './subjects.ts'
 
@@ -61,13 +61,14 @@ export interface FrameReader {
 /**
  * Reads a slot's frames in order from the EVENTS stream, after the given sequence of that stream (0: from the first).
  * The next frame is handed over when `onFrame` has returned, or its promise is fulfilled: that is the back pressure.
+ * `previousSequence` is where its writer had stored the frame before it: who follows can tell that none is missing.
  */
 export async function followFrames<Event>(
   nats: NatsConnection,
   log: Log,
   slot: number,
   afterStreamSequence: number,
-  onFrame: (frame: Frame<Event>, streamSequence: number) => void | Promise<void>,
+  onFrame: (frame: Frame<Event>, streamSequence: number, previousSequence: number | undefined) => void | Promise<void>,
 ): Promise<FrameReader> {
   const consumer = await jetstream(nats).consumers.get(EVENTS_STREAM, {
     filter_subjects: framesSubject(log, slot),
@@ -77,7 +78,9 @@ export async function followFrames<Event>(
   const messages = await consumer.consume(READER_OPTIONS)
   const done = (async () => {
     for await (const message of messages) {
-      const taken = onFrame(parseFrame<Event>(message.data), message.seq)
+      const expected = message.headers?.get(PubHeaders.ExpectedLastSubjectSequenceHdr)
+      const previous = expected ? Number(expected) : undefined
+      const taken = onFrame(parseFrame<Event>(message.data), message.seq, previous)
       if (taken !== undefined) await taken
     }
   })()

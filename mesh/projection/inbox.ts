@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import type { Frame } from '#mesh/frames.ts'
+import { type Progress, progressAt } from './positions.ts'
+
+/** What a projection makes of frames. A batch is folded in memory and written as a whole. */
+export interface ProjectionBatch<Event> {
+  add(frame: Frame<Event>): void
+  /** About how many rows it would write. */
+  readonly rowsCount: number
+  /** The statements that write it, none for a batch without rows. */
+  statements(): string[]
+}
+
+/** A frame is missing, or the log is not the one that was written from. */
+export class FramesRefused extends Error {
+  override readonly name = 'FramesRefused'
+  readonly code: 'log_went_backwards' | 'frame_missing'
+
+  constructor(code: FramesRefused['code'], message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+interface Taken<Event> {
+  readonly batch: ProjectionBatch<Event>
+  readonly to: Progress
+  readonly oldestUs: number
+}
+
+/** Frames that are read and not written yet, folded into one batch. */
+export class Inbox<Event> {
+  readonly #newBatch: () => ProjectionBatch<Event>
+  readonly #rowsMax: number
+  #batch: ProjectionBatch<Event>
+  #frameSequence: number
+  #to: Progress | undefined
+  #oldestUs: number | undefined
+  #roomAgain: (() => void) | undefined
+
+  constructor(options: { newBatch: () => ProjectionBatch<Event>; rowsMax: number; afterFrameSequence: number }) {
+    this.#newBatch = options.newBatch
+    this.#rowsMax = options.rowsMax
+    this.#frameSequence = options.afterFrameSequence
+    this.#batch = options.newBatch()
+  }
+
+  get isEmpty(): boolean {
+    return this.#to === undefined
+  }
+
+  get isFull(): boolean {
+    return this.#batch.rowsCount >= this.#rowsMax
+  }
+
+  /** The slot's time of the oldest frame in here. */
+  get oldestUs(): number | undefined {
+    return this.#oldestUs
+  }
+
+  /** The promise of a full inbox is kept when it is emptied: the reader waits for it. */
+  add(frame: Frame<Event>, frameSequence: number, previousSequence: number | undefined): Promise<void> | undefined {
+    if (previousSequence !== undefined && previousSequence !== this.#frameSequence) {
+      const message = `Frame ${frameSequence} follows frame ${previousSequence}, but the last one here is ${this.#frameSequence}.`
+      throw new FramesRefused('frame_missing', message)
+    }
+    this.#batch.add(frame)
+    this.#to = progressAt(frame.header, frameSequence)
+    this.#oldestUs ??= frame.header.timeUs
+    this.#frameSequence = frameSequence
+    if (!this.isFull) return undefined
+    return new Promise((resolve) => {
+      this.#roomAgain = resolve
+    })
+  }
+
+  /** Empties it. */
+  take(): Taken<Event> {
+    assert(this.#to !== undefined && this.#oldestUs !== undefined, 'there is something to take')
+    const taken = { batch: this.#batch, to: this.#to, oldestUs: this.#oldestUs }
+    this.#batch = this.#newBatch()
+    this.#to = undefined
+    this.#oldestUs = undefined
+    this.#roomAgain?.()
+    this.#roomAgain = undefined
+    return taken
+  }
+}
