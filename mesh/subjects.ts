@@ -66,6 +66,9 @@ export const Rpc = {
   ordersQuery: 'rpc.orders.query',
 } as const
 
+/** Where guid instances tell each other how far they moved the bound; core NATS. */
+export const GUID_BOUND_SUBJECT = 'guid.bound'
+
 /** Key-value buckets. */
 export const Bucket = {
   /** Revocations, blocks and denials that every gateway loads before it is ready and then watches. */
