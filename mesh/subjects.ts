@@ -39,6 +39,12 @@ export const replySubject = (instanceId: string): string => `reply.${instanceId}
 /** A slot owner's sign of life, every 300 ms, on core NATS. */
 export const ownerSubject = (log: Log, slot: number): string => `owner.${log}.${slot}`
 
+/** All owners' signs of life. */
+export const ALL_OWNERS = 'owner.>'
+
+/** A gateway's sign of life with its instance id, every second, on core NATS: the caps of the mesh are divided by the living. */
+export const GATEWAY_ALIVE = 'alive.gateway'
+
 /** Reads that a slot's owner answers from memory; core NATS request. */
 export const slotReadSubject = (log: Log, slot: number): string => `rpc.${log}.${slot}.read`
 
