@@ -1,4 +1,10 @@
-import { createPool as createMysqlPool, type Pool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'
+import {
+  createPool as createMysqlPool,
+  type Pool,
+  type PoolConnection,
+  type PoolOptions,
+  type RowDataPacket,
+} from 'mysql2/promise'
 import { ConfigError } from './config.ts'
 
 export type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise'
@@ -54,6 +60,49 @@ export function parseMysqlUrl(mysqlUrl: string): { readonly url: URL; readonly d
   }
   return { url, database }
 }
+
+/** How often a transaction is begun anew that the server gave up for another. */
+const ATTEMPTS_MAX = 5
+
+/** Commits what the work did, or nothing of it. READ COMMITTED: a lock is on rows, not on the gaps between them. */
+export async function inTransaction<T>(pool: Pool, work: (connection: PoolConnection) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const connection = await pool.getConnection()
+    try {
+      await connection.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED')
+      await connection.beginTransaction()
+      const result = await work(connection)
+      await connection.commit()
+      connection.release()
+      return result
+    } catch (error) {
+      // What a failed rollback leaves behind ends with the connection.
+      await connection.rollback().then(
+        () => connection.release(),
+        () => connection.destroy(),
+      )
+      if (!isDeadlock(error) || attempt === ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+/** Does the work while no other process does it, in this database; waits for its turn. */
+export async function withNamedLock<T>(pool: Pool, name: string, work: () => Promise<T>, waitS = 60): Promise<T> {
+  const connection = await pool.getConnection()
+  try {
+    const [rows] = await connection.query<Row[]>('SELECT GET_LOCK(CONCAT(?, MD5(DATABASE())), ?) AS got', [name, waitS])
+    if (Number(rows[0]?.got) !== 1) throw new Error(`The lock "${name}" was not to be had within ${waitS} s.`)
+    return await work()
+  } finally {
+    // The lock ends with the connection, whatever became of the work.
+    connection.destroy()
+  }
+}
+
+/** Whether the server cannot be reached: not the statement's fault. */
+export const isUnreachable = (error: unknown): boolean =>
+  /^(ECONN|EHOST|ENOTFOUND|EPIPE|ETIMEDOUT|PROTOCOL_|ER_CON_COUNT|ER_SERVER_SHUTDOWN)/.test(codeOf(error)) ||
+  (error instanceof Error && /^(Queue limit reached|Pool is closed|Can't add new command)/.test(error.message))
 
 /** Whether a unique key refused the row. */
 export const isDuplicate = (error: unknown): boolean => codeOf(error) === 'ER_DUP_ENTRY'
