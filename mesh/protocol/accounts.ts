@@ -155,6 +155,8 @@ export interface CreditTransfer {
   readonly toMemberId: number
   readonly asset: string
   readonly amountMinor: MinorString
+  /** From a repeat of a transfer that is under way: nothing is credited, the answer follows that of the first. */
+  readonly repeated?: true
 }
 export interface TransferSettled {
   readonly type: 'TransferSettled'
@@ -164,8 +166,24 @@ export interface TransferSettled {
   readonly fromMemberId: number
   readonly asset: string
   readonly amountMinor: MinorString
+  readonly repeated?: true
   /** Absent: credited. Present: refused, the money goes back. */
   readonly code?: MachineCode
+}
+
+export type LedgerCommand = Deposit | Withdraw | Transfer
+
+/** From the member's slot to the slot that keeps the reference: it is good for one command in the whole exchange. */
+export interface ClaimReference {
+  readonly type: 'ClaimReference'
+  readonly command: LedgerCommand
+}
+/** And back. */
+export interface ReferenceClaimed {
+  readonly type: 'ReferenceClaimed'
+  readonly command: LedgerCommand
+  /** Present: the reference is another command's. */
+  readonly code?: 'reference_conflict'
 }
 
 /** Everything in the ACCOUNTS log. */
@@ -176,6 +194,8 @@ export type AccountItem =
   | AccountDefinition
   | CreditTransfer
   | TransferSettled
+  | ClaimReference
+  | ReferenceClaimed
 
 /** A balance as it is after an event: [asset, available, held]. */
 export type BalanceAfter = readonly [asset: string, availableMinor: MinorString, heldMinor: MinorString]
