@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import type { Context } from '#mesh/machine/rules.ts'
+import type { AccountEvent } from '#mesh/protocol/accounts.ts'
+import type { MarketDefinition } from '#mesh/protocol/definitions.ts'
+import { Books } from './books.ts'
+import { RecordsHash } from './hashes.ts'
+import { Members } from './members.ts'
+import { OpenOrders } from './open-orders.ts'
+import { References } from './references.ts'
+import { RememberedIds } from './remembered-ids.ts'
+
+/** All slots of a mesh have the same, from its first start on: they decide what a replay gives. */
+export interface AccountsSettings {
+  readonly accountSlots: number
+  readonly marketSlots: number
+  /** Per member. */
+  readonly openOrdersMax: number
+  /** Per slot. */
+  readonly rememberedIdsMax: number
+  readonly rememberedUs: number
+}
+
+/** A market as the rules need it. Assets are rows of the books. */
+export interface KnownMarket {
+  readonly instrument: string
+  readonly base: number
+  readonly quote: number
+  readonly baseMinorPerLot: bigint
+  readonly quoteMinorPerTickLot: bigint
+  readonly amountLotsMin: number
+  readonly makerFeePpm: number
+  readonly takerFeePpm: number
+  readonly marketSlot: number
+}
+
+export interface AccountsState {
+  readonly slot: number
+  readonly settings: AccountsSettings
+  readonly assetRows: Map<string, number>
+  readonly marketRows: Map<string, number>
+  readonly markets: KnownMarket[]
+  readonly members: Members
+  readonly books: Books
+  readonly orders: OpenOrders
+  readonly remembered: RememberedIds
+  readonly references: References
+}
+
+export type AccountsContext = Context<AccountEvent>
+
+export function initialAccountsState(slot: number, settings: AccountsSettings): AccountsState {
+  const members = new Members()
+  return {
+    slot,
+    settings,
+    assetRows: new Map(),
+    marketRows: new Map(),
+    markets: [],
+    members,
+    books: new Books(members),
+    orders: new OpenOrders(members),
+    remembered: new RememberedIds({ countMax: settings.rememberedIdsMax, ageUsMax: settings.rememberedUs }),
+    references: new References(),
+  }
+}
+
+export function marketAt(state: AccountsState, row: number): KnownMarket {
+  const market = state.markets[row]
+  assert(market !== undefined, 'an order is in a known market')
+  return market
+}
+
+export function learnAsset(state: AccountsState, asset: string): void {
+  if (!state.assetRows.has(asset)) state.assetRows.set(asset, state.books.addAsset(asset))
+}
+
+export function learnMarket(state: AccountsState, market: MarketDefinition): void {
+  const base = state.assetRows.get(market.base)
+  const quote = state.assetRows.get(market.quote)
+  assert(base !== undefined && quote !== undefined, "a market's assets are known before it")
+  const row = state.marketRows.get(market.instrument) ?? state.markets.length
+  state.marketRows.set(market.instrument, row)
+  state.markets[row] = {
+    // One string for all orders of the market.
+    instrument: state.markets[row]?.instrument ?? market.instrument,
+    base,
+    quote,
+    baseMinorPerLot: BigInt(market.baseMinorPerLot),
+    quoteMinorPerTickLot: BigInt(market.quoteMinorPerTickLot),
+    amountLotsMin: market.amountLotsMin,
+    makerFeePpm: market.makerFeePpm,
+    takerFeePpm: market.takerFeePpm,
+    marketSlot: market.marketSlot,
+  }
+}
+
+/** Kinds of records in the hash. */
+const Kind = { asset: 1, market: 2, member: 3, balance: 10, order: 20, remembered: 30, reference: 40 } as const
+
+export function accountsStateHash(state: AccountsState): string {
+  const hash = new RecordsHash()
+  for (const asset of state.assetRows.keys()) hash.begin(Kind.asset).text(asset).end()
+  for (const market of state.markets) {
+    const { baseMinorPerLot, quoteMinorPerTickLot, base, quote, ...rest } = market
+    hash.begin(Kind.market).bigint(baseMinorPerLot).bigint(quoteMinorPerTickLot)
+    hash.text(state.books.ofAsset(base).asset).text(state.books.ofAsset(quote).asset).text(JSON.stringify(rest)).end()
+  }
+  state.members.addTo(hash, Kind.member)
+  state.books.addTo(hash, Kind.balance)
+  state.orders.addTo(hash, Kind.order, (market) => marketAt(state, market).instrument)
+  state.remembered.addTo(hash, Kind.remembered)
+  state.references.addTo(hash, Kind.reference)
+  return hash.digest()
+}
