@@ -1,0 +1,19 @@
+# One image for all services: the command says which one runs.
+FROM node:24-bookworm-slim AS dependencies
+WORKDIR /exchange
+COPY package.json package-lock.json .npmrc ./
+# Optional packages are the pinned Node, which the image has already.
+RUN npm ci --omit=dev --omit=optional
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /exchange
+COPY package.json ./
+COPY --from=dependencies /exchange/node_modules node_modules
+COPY migrations migrations
+COPY launcher launcher
+COPY mesh mesh
+COPY gateway gateway
+COPY services services
+USER node
+CMD ["node", "launcher/container.ts", "gateway/main.ts"]
