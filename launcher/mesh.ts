@@ -4,11 +4,12 @@ import type { LauncherConfig } from './config.ts'
 import { firstOrder } from './first-order.ts'
 import { createInstance, type Instance, unreadyChecks } from './instance.ts'
 import { startServers } from './mesh-servers.ts'
+import { notable } from './notable-lines.ts'
 import { checkDataDirectory, checkPort } from './preflight.ts'
 import { RunState } from './run-state.ts'
 import type { Screen } from './screen.ts'
 import { keptSecret } from './secrets.ts'
-import { onProcessesChange, run } from './servers/child-process.ts'
+import { onProcessesChange, type RunError, run } from './servers/child-process.ts'
 import { projectDirectory } from './servers/directories.ts'
 import { answersHttp } from './servers/probe.ts'
 import { traefikProgram } from './servers/programs.ts'
@@ -103,7 +104,10 @@ async function traefikIsThere(screen: Screen): Promise<boolean> {
 async function migrate(script: string, env: NodeJS.ProcessEnv, screen: Screen): Promise<void> {
   const path = join(projectDirectory, script)
   if (!existsSync(path)) return
-  await run(process.execPath, [path], env)
+  await run(process.execPath, [path], env).catch((error: RunError) => {
+    const said = error.output.split('\n').flatMap((line) => notable(line)?.text ?? [])
+    throw new Error(`The migrations failed: ${said.join(' | ')}`)
+  })
   screen.done('migrations', 'the database is up to date')
 }
 

@@ -163,7 +163,19 @@ export function describeExit({ code, signal }: Exit): string {
   return signal === null ? `exit code ${code}` : signal
 }
 
-/** Runs a command to its end. Throws with the end of what it printed when it fails. */
+/** A command that ended with another exit code than 0. Its message has the end of what it printed. */
+export class RunError extends Error {
+  override readonly name = 'RunError'
+  readonly code = 'command_failed'
+  readonly output: string
+
+  constructor(message: string, output: string) {
+    super(message)
+    this.output = output
+  }
+}
+
+/** Runs a command to its end, and gives what it printed. @throws RunError */
 export async function run(command: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<string> {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
@@ -175,7 +187,8 @@ export async function run(command: string, args: readonly string[], env?: NodeJS
   })
   const [code] = await once(child, 'close')
   if (code === 0) return output
-  throw new Error(`${command} failed (exit code ${code}): ${output.trimEnd().split('\n').slice(-3).join(' | ')}`)
+  const end = output.trimEnd().split('\n').slice(-3).join(' | ')
+  throw new RunError(`${command} failed (exit code ${code}): ${end}`, output)
 }
 
 const setpriv = '/usr/bin/setpriv'

@@ -37,7 +37,8 @@ export async function startTraefikServer(options: TraefikOptions): Promise<Traef
     args: [`--configfile=${config}`],
     env: { ...process.env, GATEWAY_URLS: options.gatewayUrls.join(',') },
     output: { file: options.log ?? join(options.directory, 'traefik.log') },
-    isReady: () => answersHttp(`${dashboardUrl}/ping`),
+    // It answers /ping before it has read its routes.
+    isReady: () => answersHttp(`${dashboardUrl}/api/http/routers/write@file`),
     readyTimeoutMs: 20_000,
     stopTimeoutMs: 12_000,
   })
