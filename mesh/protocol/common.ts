@@ -56,6 +56,7 @@ export type MachineCode =
   | 'hold_too_small'
   | 'amount_not_above_executed'
   | 'order_id_known'
+  | 'book_full' // the market holds as many open orders as it may
   // definitions
   | 'definition_invalid'
   | 'definition_conflict'
