@@ -16,7 +16,6 @@ export const CODES = {
   body_not_object: { status: 400, text: 'The body must be a JSON object.' },
   body_too_deep: { status: 400, text: 'The body is nested too deeply.' },
   body_too_large: { status: 413, text: 'The body is too large.' },
-  body_timeout: { status: 408, text: 'The body did not arrive in time.' },
   unsupported_media_type: { status: 415, text: 'The body must be sent as application/json.' },
   url_invalid: { status: 400, text: 'The URL cannot be read.' },
   route_unknown: { status: 404, text: 'There is nothing at this path with this method.' },
@@ -70,7 +69,6 @@ export const CODES = {
   rate_limited: { status: 429, text: 'Too many requests of this member or address.' },
   too_many_requests: { status: 429, text: 'The gateway has more orders than it may pass on; try again soon.' },
   gateway_busy: { status: 503, text: 'The gateway has too many requests in hand; try again soon.' },
-  disk_full: { status: 503, text: "The logs' disk is nearly full: only cancels are taken." },
 
   // What the machines refuse.
   id_conflict: { status: 409, text: 'This id was used for something else.' },
@@ -119,6 +117,7 @@ export const CODES = {
   slot_unavailable: { status: 503, text: 'This part of the exchange has no owner at the moment; try again soon.' },
   projection_behind: { status: 503, text: 'History is not up to date yet; try again soon.' },
   database_unavailable: { status: 503, text: 'History cannot be read at the moment.' },
+  ids_unavailable: { status: 503, text: 'No ids can be had at the moment; try again soon.' },
   service_unavailable: { status: 503, text: 'The service that knows this is not there at the moment.' },
   service_timeout: { status: 504, text: 'The service that knows this did not answer in time.' },
   not_ready: { status: 503, text: 'This gateway is starting or stopping.' },

@@ -1,5 +1,6 @@
 import { RpcError } from '#mesh/rpc.ts'
 import { CODES, type Code, isCode } from './codes.ts'
+import type { Answer } from './http/endpoint.ts'
 
 export interface ProblemDetails {
   /** Name of the field that the code is about. */
@@ -59,4 +60,14 @@ export function problemOf(error: unknown): Problem {
     },
     { cause: error },
   )
+}
+
+/** A refusal without the cost of an exception, for what clients often meet. */
+export function problemAnswer(code: Code, details: ProblemDetails = {}): Answer {
+  const { retryAfterSeconds } = details
+  return {
+    status: CODES[code].status,
+    json: problemBody(code, details),
+    ...(retryAfterSeconds === undefined ? {} : { headers: ['retry-after', String(retryAfterSeconds)] }),
+  }
 }

@@ -1,0 +1,88 @@
+import { isIP } from 'node:net'
+import { ConfigError, slotsFromEnv, wholeNumber } from '#mesh/config.ts'
+import type { MeshShape } from '#mesh/streams.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+export interface Bucket {
+  readonly perSecond: number
+  readonly burst: number
+}
+
+export interface GatewayConfig {
+  readonly host: string
+  readonly port: number
+  readonly shape: MeshShape
+  /** None: rate limits hold per instance, and public reads are cached per instance. */
+  readonly redisUrl: string | undefined
+  readonly limits: {
+    /** Orders, cancels and amendments of one member. */
+    readonly trade: Bucket
+    /** Reads of one member. */
+    readonly read: Bucket
+    /** Requests without a token from one address. */
+    readonly address: Bucket
+    /** Registrations, logins and refreshes from one address. */
+    readonly login: Bucket
+  }
+  readonly admission: {
+    /** Requests in hand over all gateways. */
+    readonly inFlightMax: number
+    /** New orders and amendments per second over all gateways. */
+    readonly ordersPerSecondMax: number
+  }
+  /** How long the engine's result of a command is waited for, in milliseconds. */
+  readonly resultMsMax: number
+}
+
+/**
+ * | variable | default | |
+ * |---|---|---|
+ * | `GATEWAY_PORT`, `GATEWAY_HOST` | 8182, 127.0.0.1 | where it listens |
+ * | `REDIS_URL` | none | shares rate limits and caches between gateways |
+ * | `RATE_TRADE`, `RATE_READ` | 100:200, 50:100 | per member, `<per second>:<burst>` |
+ * | `RATE_ADDRESS`, `RATE_LOGIN` | 100:200, 5:20 | per address |
+ * | `IN_FLIGHT_MAX` | 8192 | requests in hand, divided by the live gateways |
+ * | `ORDERS_PER_SECOND_MAX` | 100000 | admitted, divided by the live gateways |
+ * | `RESULT_MS_MAX` | 5000 | patience with the engine |
+ */
+export function envToConfig(env: Env): GatewayConfig {
+  return {
+    host: hostOf(env.GATEWAY_HOST ?? '127.0.0.1'),
+    port: wholeNumber('GATEWAY_PORT', env.GATEWAY_PORT ?? '8182', 0, 65_535),
+    shape: slotsFromEnv(env),
+    redisUrl: env.REDIS_URL === undefined || env.REDIS_URL === '' ? undefined : redisUrlOf(env.REDIS_URL),
+    limits: {
+      trade: bucketOf('RATE_TRADE', env.RATE_TRADE ?? '100:200'),
+      read: bucketOf('RATE_READ', env.RATE_READ ?? '50:100'),
+      address: bucketOf('RATE_ADDRESS', env.RATE_ADDRESS ?? '100:200'),
+      login: bucketOf('RATE_LOGIN', env.RATE_LOGIN ?? '5:20'),
+    },
+    admission: {
+      inFlightMax: wholeNumber('IN_FLIGHT_MAX', env.IN_FLIGHT_MAX ?? '8192', 1, 1_000_000),
+      ordersPerSecondMax: wholeNumber('ORDERS_PER_SECOND_MAX', env.ORDERS_PER_SECOND_MAX ?? '100000', 1, 10_000_000),
+    },
+    resultMsMax: wholeNumber('RESULT_MS_MAX', env.RESULT_MS_MAX ?? '5000', 100, 60_000),
+  }
+}
+
+function bucketOf(name: string, text: string): Bucket {
+  const match = /^([0-9]+):([0-9]+)$/.exec(text)
+  if (match === null) throw new ConfigError(`${name} must be <per second>:<burst>, such as 100:200, not "${text}".`)
+  return {
+    perSecond: wholeNumber(name, match[1] ?? '', 1, 1_000_000),
+    burst: wholeNumber(name, match[2] ?? '', 1, 1_000_000),
+  }
+}
+
+function hostOf(host: string): string {
+  if (host !== 'localhost' && isIP(host) === 0)
+    throw new ConfigError(`GATEWAY_HOST must be an IP address, not "${host}".`)
+  return host
+}
+
+function redisUrlOf(url: string): string {
+  if (!/^rediss?:\/\//.test(url))
+    throw new ConfigError(`REDIS_URL must begin with redis:// or rediss://, not "${url}".`)
+  return url
+}

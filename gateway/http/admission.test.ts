@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { createAdmission } from './admission.ts'
+
+describe('admission', () => {
+  it('keeps a quarter of the room for cancels', () => {
+    const admission = createAdmission({ inFlightMax: 8, ordersPerSecondMax: 1000 }, () => 1)
+    for (let count = 0; count < 6; count++) assert.equal(admission.enter('read'), undefined)
+    assert.equal(admission.enter('read'), 'gateway_busy')
+    assert.equal(admission.enter('order'), 'gateway_busy')
+    assert.equal(admission.enter('cancel'), undefined)
+    assert.equal(admission.enter('cancel'), undefined)
+    assert.equal(admission.enter('cancel'), 'gateway_busy')
+    admission.leave()
+    assert.equal(admission.enter('cancel'), undefined)
+    assert.equal(admission.inFlight, 8)
+  })
+
+  it('divides the room by the live gateways', () => {
+    let gateways = 1
+    const admission = createAdmission({ inFlightMax: 8, ordersPerSecondMax: 1000 }, () => gateways)
+    for (let count = 0; count < 3; count++) assert.equal(admission.enter('read'), undefined)
+    gateways = 2
+    assert.equal(admission.enter('read'), 'gateway_busy')
+  })
+
+  it('admits so many orders a second, a tenth of them at once', () => {
+    let now = 0
+    const admission = createAdmission(
+      { inFlightMax: 1000, ordersPerSecondMax: 100 },
+      () => 2,
+      () => now,
+    )
+    const admitted = () => {
+      let count = 0
+      while (admission.enter('order') === undefined) count++
+      return count
+    }
+    assert.equal(admitted(), 5)
+    now = 20
+    assert.equal(admitted(), 1)
+    now = 1020
+    assert.equal(admitted(), 5)
+    assert.equal(admission.enter('read'), undefined)
+  })
+})

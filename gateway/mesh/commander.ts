@@ -1,0 +1,26 @@
+import type { CommandPublisher } from '#mesh/commands.ts'
+import type { AccountEdgeCommand } from '#mesh/protocol/accounts.ts'
+import type { DefinitionCommand } from '#mesh/protocol/definitions.ts'
+import type { Reply } from '#mesh/protocol/replies.ts'
+import type { ReplyListener } from '#mesh/replies.ts'
+import type { Log } from '#mesh/subjects.ts'
+
+/** Appends commands and waits for what the machines say. */
+export interface Commander {
+  /**
+   * The first reply to a command. Rejects with RpcError `publish_unknown` or `reply_timeout`: both leave it open whether the
+   * command is stored or will be.
+   */
+  ask(log: Log, slot: number, command: AccountEdgeCommand | DefinitionCommand): Promise<Reply>
+}
+
+export function createCommander(publisher: CommandPublisher, replies: ReplyListener, resultMsMax: number): Commander {
+  return {
+    ask: (log, slot, command) =>
+      new Promise((resolve, reject) => {
+        replies.expect(command.commandId, resultMsMax).then(resolve, reject)
+        // A result that comes all the same is passed over then; the caller finds out what became of it.
+        publisher.append(log, slot, command).catch(reject)
+      }),
+  }
+}

@@ -1,0 +1,88 @@
+import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { AccountRead, AccountReadResult } from '#mesh/protocol/accounts.ts'
+import type { MarketRead, MarketReadResult } from '#mesh/protocol/engine.ts'
+import type { Barrier, OrdersQuery, ResultOf } from '#mesh/protocol/orders.ts'
+import { callRpc, RpcError } from '#mesh/rpc.ts'
+import { Log, Rpc, STREAM_OF_LOG, slotFilter, slotReadSubject } from '#mesh/subjects.ts'
+import { Problem } from '../problem.ts'
+import type { Slots } from './slots.ts'
+
+/** Questions to the slots' owners and to history. */
+export interface Reads {
+  /** From the owner's memory, never older than any answer that was given before. */
+  account<Read extends AccountRead>(
+    slot: number,
+    read: Read,
+  ): Promise<Extract<AccountReadResult, { read: Read['read'] }>>
+  /** From the engine's memory, without a barrier. */
+  market<Read extends MarketRead>(slot: number, read: Read): Promise<Extract<MarketReadResult, { read: Read['read'] }>>
+  /** From MySQL; with the barrier of `barrier()` never older than any answer that was given before. */
+  history<Query extends OrdersQuery>(query: Query): Promise<ResultOf<Query>>
+  /** Where an account slot's log ends now. */
+  barrier(slot: number): Promise<Barrier>
+}
+
+const OWNER_MS_MAX = 3_000
+const HISTORY_MS_MAX = 5_000
+
+export async function createReads(nats: NatsConnection, slots: Slots): Promise<Reads> {
+  const manager = await jetstreamManager(nats)
+
+  const lastSequence = async (slot: number): Promise<number> => {
+    try {
+      const filter = slotFilter(Log.accounts, slot)
+      const last = await manager.streams.getMessage(STREAM_OF_LOG[Log.accounts], { last_by_subj: filter })
+      return last?.seq ?? 0
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.status === 404) return 0
+      throw new Problem('service_unavailable', {}, { cause: error })
+    }
+  }
+  const lastSequenceOf = shareLatest(lastSequence)
+
+  const askOwner = async <Result>(log: Log, slot: number, read: object): Promise<Result> => {
+    slots.check(log, slot)
+    try {
+      return await callRpc<Result>(nats, slotReadSubject(log, slot), read, OWNER_MS_MAX)
+    } catch (error) {
+      if (error instanceof RpcError && (error.code === 'service_unavailable' || error.code === 'service_timeout')) {
+        throw new Problem('slot_unavailable', { retryAfterSeconds: 1 }, { cause: error })
+      }
+      throw error
+    }
+  }
+
+  return {
+    account: (slot, read) => askOwner(Log.accounts, slot, read),
+    market: (slot, read) => askOwner(Log.markets, slot, read),
+    history: (query) => callRpc(nats, Rpc.ordersQuery, query, HISTORY_MS_MAX),
+    barrier: async (slot) => ({ slot, sequence: await lastSequenceOf(slot) }),
+  }
+}
+
+/** One question in flight per key; who comes while it is may share only the next one, for its answer may be older than he is. */
+function shareLatest(ask: (key: number) => Promise<number>): (key: number) => Promise<number> {
+  const running = new Map<number, Promise<number>>()
+  const next = new Map<number, Promise<number>>()
+  const begin = (key: number): Promise<number> => {
+    const answer = ask(key).finally(() => running.delete(key))
+    running.set(key, answer)
+    return answer
+  }
+  const after = async (key: number, before: Promise<number>): Promise<number> => {
+    await before.catch(() => 0)
+    next.delete(key)
+    return begin(key)
+  }
+  return (key) => {
+    const before = running.get(key)
+    if (before === undefined) return begin(key)
+    let waiting = next.get(key)
+    if (waiting === undefined) {
+      waiting = after(key, before)
+      next.set(key, waiting)
+    }
+    return waiting
+  }
+}

@@ -1,0 +1,267 @@
+import type { CommandPublisher } from '#mesh/commands.ts'
+import { PRICE_TICKS_MAX, TICK_LOTS_MAX } from '#mesh/domain/money.ts'
+import type { AccountEdgeCommand, CancelOrders, OrderWithFills, PlaceOrder } from '#mesh/protocol/accounts.ts'
+import { type Fill, isOpen, type MachineCode, type OrderState, type Side } from '#mesh/protocol/common.ts'
+import type { Reply } from '#mesh/protocol/replies.ts'
+import type { ReplyListener } from '#mesh/replies.ts'
+import { RpcError } from '#mesh/rpc.ts'
+import { Log } from '#mesh/subjects.ts'
+import { type ParsedAmendment, type ParsedOrder, worstPriceTicks } from '../domain/new-order.ts'
+import { sequenceOf } from '../domain/order-json.ts'
+import type { Bests } from '../mesh/bests.ts'
+import type { Commander } from '../mesh/commander.ts'
+import type { Slots } from '../mesh/slots.ts'
+import { Problem } from '../problem.ts'
+import type { OrderReads } from './reading.ts'
+
+/** For whom a command is. */
+export interface Member {
+  readonly memberId: number
+  readonly slot: number
+}
+
+/** An order named by its id or by the member's own. */
+export type OrderName = { readonly orderId: number } | { readonly clientOrderId: string }
+
+export interface OrderResult {
+  readonly order: OrderState
+  readonly fills: readonly Fill[]
+  readonly sequence: string
+  /** The answer to an order that was there before. */
+  readonly repeated: boolean
+}
+
+export interface CancelledAll {
+  readonly cancelled: readonly number[]
+  readonly refused: readonly { readonly orderId: number; readonly code: MachineCode }[]
+  readonly pending: readonly number[]
+}
+
+/** What a member does to his orders, each answered with the engine's result. All of them throw Problem. */
+export interface Trading {
+  place(member: Member, order: ParsedOrder, trace: string | undefined): Promise<OrderResult>
+  cancel(member: Member, name: OrderName): Promise<OrderResult>
+  amend(member: Member, name: OrderName, change: ParsedAmendment): Promise<OrderResult>
+  /** Waits for the engine's answer to each cancel, within bounds. */
+  cancelAll(member: Member, filter: { readonly instrument?: string; readonly side?: Side }): Promise<CancelledAll>
+}
+
+export interface TradingParts {
+  readonly instanceId: string
+  readonly nextId: () => number | Promise<number>
+  readonly nowUs: () => number
+  readonly commander: Commander
+  readonly publisher: CommandPublisher
+  readonly replies: ReplyListener
+  readonly slots: Slots
+  readonly bests: Bests
+  readonly reads: OrderReads
+  readonly resultMsMax: number
+}
+
+/** How often an order under way is looked at again, in milliseconds. */
+const LOOK_MS = 50
+
+export function createTrading(parts: TradingParts): Trading {
+  const { instanceId, commander, slots, reads, resultMsMax } = parts
+
+  /** A market order's bound where the client gave none, and the lots of a sell by quote total. */
+  const boundOf = async (order: ParsedOrder): Promise<{ priceTicks: number; amountLots: number }> => {
+    let { priceTicks, amountLots } = order
+    if (priceTicks === 0) {
+      const { instrument, marketSlot, slippagePpm } = order.market.definition
+      const best = await parts.bests.of(instrument, marketSlot)
+      priceTicks = worstPriceTicks(order.side, order.side === 'buy' ? best.askTicks : best.bidTicks, slippagePpm)
+      if (priceTicks === PRICE_TICKS_MAX && amountLots > 0) {
+        priceTicks = Math.max(1, Math.min(PRICE_TICKS_MAX, Math.floor(TICK_LOTS_MAX / amountLots)))
+      }
+    }
+    if (order.quoteTickLots > 0 && order.side === 'sell') {
+      amountLots = Math.max(1, Math.floor(order.quoteTickLots / priceTicks))
+    }
+    if (priceTicks * amountLots > TICK_LOTS_MAX) throw new Problem('order_value_too_large', { field: 'amount' })
+    return { priceTicks, amountLots }
+  }
+
+  /** The result of a publish or a wait that failed: by `VoidOrder` the id is spent, or the order is found. */
+  const settleUnknown = async (member: Member, placed: PlaceOrder): Promise<OrderResult> => {
+    const { orderId, clientOrderId } = { orderId: placed.commandId, clientOrderId: placed.clientOrderId }
+    const unknown = (cause: unknown) => new Problem('outcome_unknown', { orderId, clientOrderId }, { cause })
+    let reply: Reply
+    try {
+      reply = await commander.ask(Log.accounts, member.slot, {
+        type: 'VoidOrder',
+        commandId: await parts.nextId(),
+        replyTo: instanceId,
+        memberId: member.memberId,
+        orderId,
+      })
+    } catch (error) {
+      throw unknown(error)
+    }
+    if (reply.kind === 'void' && !reply.placed) throw new Problem('not_accepted', { orderId, clientOrderId })
+    return outcomeOf(member, orderId, clientOrderId).catch((error: unknown) => {
+      throw error instanceof Problem && error.code === 'slot_unavailable' ? unknown(error) : error
+    })
+  }
+
+  /** An order that is known to be there, once the engine has spoken. */
+  const outcomeOf = async (
+    member: Member,
+    orderId: number,
+    clientOrderId: string | undefined,
+  ): Promise<OrderResult> => {
+    const deadlineMs = performance.now() + resultMsMax
+    for (;;) {
+      const found = await reads.order(member, { orderId })
+      if (found !== undefined && isSettled(found.order)) return { ...resultOf(found), repeated: true }
+      if (performance.now() > deadlineMs) throw new Problem('outcome_unknown', { orderId, clientOrderId })
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
+  }
+
+  const place: Trading['place'] = async (member, order, trace) => {
+    const { definition } = order.market
+    slots.check(Log.accounts, member.slot)
+    slots.check(Log.markets, definition.marketSlot)
+    const bound = order.orderType === 'market' ? await boundOf(order) : order
+    const next = parts.nextId()
+    const command: PlaceOrder = {
+      type: 'PlaceOrder',
+      commandId: typeof next === 'number' ? next : await next,
+      replyTo: instanceId,
+      memberId: member.memberId,
+      ...(trace === undefined ? undefined : { trace }),
+      ...(order.clientOrderId === undefined ? undefined : { clientOrderId: order.clientOrderId }),
+      contentHash: order.contentHash,
+      instrument: definition.instrument,
+      side: order.side,
+      orderType: order.orderType,
+      priceTicks: bound.priceTicks,
+      amountLots: bound.amountLots,
+      ...(order.quoteTickLots === 0 ? undefined : { quoteTickLots: order.quoteTickLots }),
+      createdAtUs: parts.nowUs(),
+    }
+    let reply: Reply
+    try {
+      reply = await commander.ask(Log.accounts, member.slot, command)
+    } catch (error) {
+      if (isUnknown(error)) return settleUnknown(member, command)
+      throw error
+    }
+    const { commandId: orderId, clientOrderId } = command
+    switch (reply.kind) {
+      case 'order':
+        return {
+          order: reply.order,
+          fills: reply.fills,
+          sequence: sequenceOf(reply.position ?? ''),
+          repeated: false,
+        }
+      case 'rejected':
+        return { order: reply.order, fills: [], sequence: sequenceOf(reply.position ?? ''), repeated: false }
+      case 'repeat':
+        if (reply.same) return outcomeOf(member, reply.orderId, clientOrderId)
+        throw new Problem('client_order_id_conflict', { orderId: reply.orderId, clientOrderId, field: 'clientOrderId' })
+      case 'refused':
+      case 'ledgerRefused':
+        throw new Problem(reply.code, { orderId, clientOrderId })
+      default:
+        throw new Error(`An order was answered with ${reply.kind}.`)
+    }
+  }
+
+  /** A cancel or an amendment: nothing happens twice if it is sent again, so an unknown outcome is told as such. */
+  const change = async (member: Member, name: OrderName, command: AccountEdgeCommand): Promise<OrderResult> => {
+    slots.check(Log.accounts, member.slot)
+    let reply: Reply
+    try {
+      reply = await commander.ask(Log.accounts, member.slot, command)
+    } catch (error) {
+      if (isUnknown(error)) throw new Problem('outcome_unknown', name, { cause: error })
+      throw error
+    }
+    if (reply.kind === 'order') {
+      return { order: reply.order, fills: reply.fills, sequence: sequenceOf(reply.position ?? ''), repeated: false }
+    }
+    if (reply.kind === 'refused' || reply.kind === 'ledgerRefused') {
+      const orderId = reply.kind === 'refused' && reply.orderId !== 0 ? { orderId: reply.orderId } : {}
+      throw new Problem(reply.code, reply.code === 'order_not_found' ? {} : { ...name, ...orderId })
+    }
+    throw new Error(`A cancel or an amendment was answered with ${reply.kind}.`)
+  }
+
+  const fromEdge = async <Type extends string>(type: Type, member: Member) => ({
+    type,
+    commandId: await parts.nextId(),
+    replyTo: instanceId,
+    memberId: member.memberId,
+  })
+
+  return {
+    place,
+    cancel: async (member, name) => change(member, name, { ...(await fromEdge('CancelOrder', member)), ...name }),
+    amend: async (member, name, { priceTicks, amountLots }) =>
+      change(member, name, {
+        ...(await fromEdge('AmendOrder', member)),
+        ...name,
+        ...(priceTicks === undefined ? {} : { priceTicks }),
+        ...(amountLots === undefined ? {} : { amountLots }),
+      }),
+    cancelAll: async (member, filter) => {
+      slots.check(Log.accounts, member.slot)
+      const command = { ...(await fromEdge('CancelOrders', member)), ...filter }
+      return collectCancels(parts, member, command)
+    },
+  }
+}
+
+const isUnknown = (error: unknown): boolean =>
+  error instanceof RpcError && (error.code === 'publish_unknown' || error.code === 'reply_timeout')
+
+/** The engine has spoken, or the order never came that far. */
+const isSettled = (order: OrderState): boolean => order.receivedAtUs > 0 || !isOpen(order.status)
+
+const resultOf = ({ order, fills, position }: OrderWithFills): Omit<OrderResult, 'repeated'> => ({
+  order,
+  fills,
+  sequence: sequenceOf(position),
+})
+
+/** One reply says which orders are being cancelled, then the engine answers each; in whatever order they arrive. */
+function collectCancels(parts: TradingParts, member: Member, command: CancelOrders): Promise<CancelledAll> {
+  const { replies, publisher, resultMsMax } = parts
+  return new Promise((resolve, reject) => {
+    const cancelled: number[] = []
+    const refused: { orderId: number; code: MachineCode }[] = []
+    let expected: readonly number[] | undefined
+    const done = (settle: () => void): void => {
+      clearTimeout(timer)
+      replies.off(command.commandId)
+      settle()
+    }
+    const finish = (): void => {
+      const answered = new Set([...cancelled, ...refused.map(({ orderId }) => orderId)])
+      const pending = (expected ?? []).filter((orderId) => !answered.has(orderId))
+      done(() => resolve({ cancelled, refused, pending }))
+    }
+    const timer = setTimeout(() => {
+      if (expected === undefined) done(() => reject(new Problem('outcome_unknown')))
+      else finish()
+    }, resultMsMax)
+    replies.on(command.commandId, (reply) => {
+      if (reply.kind === 'cancels') expected = reply.orderIds
+      else if (reply.kind === 'order') cancelled.push(reply.order.orderId)
+      else if (reply.kind === 'refused' && reply.orderId !== 0) {
+        refused.push({ orderId: reply.orderId, code: reply.code })
+      } else if (reply.kind === 'refused' || reply.kind === 'ledgerRefused') {
+        const { code } = reply
+        return done(() => reject(new Problem(code)))
+      }
+      if (expected !== undefined && cancelled.length + refused.length >= expected.length) finish()
+    })
+    publisher.append(Log.accounts, member.slot, command).catch(() => {
+      done(() => reject(new Problem('outcome_unknown')))
+    })
+  })
+}
