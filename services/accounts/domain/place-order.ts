@@ -82,9 +82,13 @@ function whyNot(state: AccountsState, command: PlaceOrder, member: number, marke
   } else {
     if (command.orderType !== 'market') return 'amount_invalid'
     if (!Number.isSafeInteger(quoteTickLots) || quoteTickLots < 1) return 'amount_invalid'
-    const boundLots = priceIsValid ? Math.floor(quoteTickLots / priceTicks) : 0
-    if (priceIsValid && amountLots !== (command.side === 'sell' ? boundLots : 0)) return 'amount_invalid'
-    if (priceIsValid && boundLots < market.amountLotsMin) return 'amount_below_minimum'
+    if (command.side === 'buy') {
+      if (amountLots !== 0) return 'amount_invalid'
+    } else if (priceIsValid) {
+      const boundLots = Math.floor(quoteTickLots / priceTicks)
+      if (boundLots < market.amountLotsMin) return 'amount_below_minimum'
+      if (amountLots !== boundLots) return 'amount_invalid'
+    }
   }
   if (!priceIsValid) return 'price_invalid'
   if (priceTicks * amountLots > TICK_LOTS_MAX) return 'order_value_too_large'

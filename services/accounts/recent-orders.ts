@@ -1,0 +1,144 @@
+import type { AccountEvent, OrderWithFills } from '#mesh/protocol/accounts.ts'
+import { type Fill, isOpen, type OrderState } from '#mesh/protocol/common.ts'
+import { hashNumber } from './domain/hashes.ts'
+import { NONE, RowIndex } from './domain/row-index.ts'
+import { Rows } from './domain/rows.ts'
+
+/** How long a closed order is kept, in microseconds of log time. */
+export const RECENT_US = 300_000_000
+/** Fills that are kept of one open order, and of all of a slot's; an order beyond is answered by history alone. */
+const FILLS_OF_ORDER_MAX = 1_000
+const FILLS_MAX = 200_000
+
+/** A row: the order's id, and the position of its last change. */
+const ROW_SIZE = 3
+const ID = 0
+const SEQUENCE = 1
+const ITEM = 4
+const EVENT = 5
+
+/**
+ * What reads need beside a slot's state: positions and fills of open orders, and orders that were closed (or rejected)
+ * lately. Fed by the slot's events, also by those of a replay. Nothing here decides anything.
+ */
+export class RecentOrders {
+  readonly #closedMax: number
+  readonly #closed = new Map<number, OrderWithFills>()
+  readonly #positions = new Rows(ROW_SIZE)
+  readonly #index = new RowIndex((row) => hashNumber(this.#idOf(row)))
+  /** `undefined` where there are more than are kept. */
+  readonly #fills = new Map<number, Fill[] | undefined>()
+  #fillsCount = 0
+
+  /** `closedMax`: how many closed orders are kept at most. */
+  constructor(closedMax: number) {
+    this.#closedMax = closedMax
+  }
+
+  observe(event: AccountEvent, position: string, timeUs: number) {
+    switch (event.type) {
+      case 'OrderPlaced':
+        return this.#setPosition(event.order.orderId, position)
+      case 'OrderRejected':
+        return this.#keepClosed({ order: event.order, fills: [], position }, timeUs)
+      case 'OrderChanged':
+        return this.#change(event.order, event.fills, position, timeUs)
+      default:
+        return
+    }
+  }
+
+  closed(orderId: number, timeUs: number): OrderWithFills | undefined {
+    const found = this.#closed.get(orderId)
+    return found !== undefined && found.order.updatedAtUs >= timeUs - RECENT_US ? found : undefined
+  }
+
+  /** The position of an open order's last change. */
+  positionOf(orderId: number): string {
+    const row = this.#find(orderId)
+    if (row === NONE) return '0-0-0'
+    const { numbers, words } = this.#positions.page(row)
+    const at = this.#positions.at(row)
+    return `${numbers[at + SEQUENCE]}-${words[at * 2 + ITEM]}-${words[at * 2 + EVENT]}`
+  }
+
+  /** All fills of an open order, or `undefined` where not all of them are kept. */
+  fillsOf(orderId: number): readonly Fill[] | undefined {
+    return this.#fills.has(orderId) ? this.#fills.get(orderId) : NO_FILLS
+  }
+
+  #change(order: OrderState, fills: readonly Fill[], position: string, timeUs: number): void {
+    const { orderId } = order
+    if (isOpen(order.status)) {
+      this.#setPosition(orderId, position)
+      if (fills.length > 0) this.#addFills(orderId, fills)
+      return
+    }
+    const row = this.#find(orderId)
+    if (row !== NONE) {
+      this.#index.removeHere()
+      this.#positions.give(row)
+    }
+    const all = this.#takeFills(orderId, fills)
+    if (all !== undefined) this.#keepClosed({ order, fills: all, position }, timeUs)
+  }
+
+  #addFills(orderId: number, fills: readonly Fill[]): void {
+    if (!this.#fills.has(orderId)) this.#fills.set(orderId, [])
+    const known = this.#fills.get(orderId)
+    if (known === undefined) return
+    if (known.length + fills.length > FILLS_OF_ORDER_MAX || this.#fillsCount + fills.length > FILLS_MAX) {
+      this.#fillsCount -= known.length
+      this.#fills.set(orderId, undefined)
+      return
+    }
+    known.push(...fills)
+    this.#fillsCount += fills.length
+  }
+
+  #takeFills(orderId: number, last: readonly Fill[]): readonly Fill[] | undefined {
+    if (!this.#fills.has(orderId)) return last
+    const known = this.#fills.get(orderId)
+    this.#fills.delete(orderId)
+    if (known === undefined) return undefined
+    this.#fillsCount -= known.length
+    return [...known, ...last]
+  }
+
+  #keepClosed(closed: OrderWithFills, timeUs: number): void {
+    this.#closed.set(closed.order.orderId, closed)
+    for (const [orderId, { order }] of this.#closed) {
+      if (this.#closed.size <= this.#closedMax && order.updatedAtUs >= timeUs - RECENT_US) return
+      this.#closed.delete(orderId)
+    }
+  }
+
+  #setPosition(orderId: number, position: string): void {
+    let row = this.#find(orderId)
+    if (row === NONE) {
+      row = this.#positions.take()
+      this.#index.insertHere(row)
+    }
+    const { numbers, words } = this.#positions.page(row)
+    const at = this.#positions.at(row)
+    const first = position.indexOf('-')
+    const second = position.indexOf('-', first + 1)
+    numbers[at + ID] = orderId
+    numbers[at + SEQUENCE] = Number(position.slice(0, first))
+    words[at * 2 + ITEM] = Number(position.slice(first + 1, second))
+    words[at * 2 + EVENT] = Number(position.slice(second + 1))
+  }
+
+  #find(orderId: number): number {
+    for (let row = this.#index.first(hashNumber(orderId)); row !== NONE; row = this.#index.next()) {
+      if (this.#idOf(row) === orderId) return row
+    }
+    return NONE
+  }
+
+  #idOf(row: number): number {
+    return this.#positions.page(row).numbers[this.#positions.at(row) + ID] ?? 0
+  }
+}
+
+const NO_FILLS: readonly Fill[] = []
