@@ -84,18 +84,17 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
   }
 
   statements(): string[] {
-    const { rowsOfOrders, rowsOfBalances } = this
     const statements: string[] = []
     const write = (rows: readonly string[], statement: (rows: readonly string[]) => string): void => {
       if (rows.length > 0) statements.push(statement(rows))
     }
-    write(rowsOfOrders, insertOrders)
+    write(this.#rowsOfOrders(), insertOrders)
     write(
       this.#fills.sort((a, b) => a.memberId - b.memberId).map(({ row }) => row),
       insertFills,
     )
     write(this.#movements, insertMovements)
-    write(rowsOfBalances, insertBalances)
+    write(this.#rowsOfBalances(), insertBalances)
     write(this.#rowsOfAssetSums(), insertAssetTotals)
     write(this.#rowsOfMarketSums(), insertMarketTotals)
     write(
@@ -114,6 +113,8 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
         return
       case 'OrderRejected': {
         this.#setOrder(event.order, event.position)
+        // Anything can stand there for a market's name.
+        if (event.order.reason === 'market_unknown') return
         const sums = this.#sumsOfMarket(event.order.instrument)
         sums.orders++
         sums.rejected++
@@ -167,7 +168,7 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
     const baseAfter = literalsOf(balances, market.base)
     const quoteAfter = literalsOf(balances, market.quote)
     const head = `${int(order.memberId)},${sequence},${item},${event}`
-    const of = `${int(order.orderId)},${ascii(order.instrument, 32)},'${order.side}'`
+    const of = `${int(order.orderId)},${ascii(order.instrument, 32)},'${sideOf(order)}'`
     const last = fills.length - 1
     const sums = this.#sumsOfMarket(order.instrument)
     for (const [index, fill] of fills.entries()) {
@@ -206,14 +207,14 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
     else sums.transfers += amount
   }
 
-  get rowsOfOrders(): string[] {
+  #rowsOfOrders(): string[] {
     const sorted = [...this.#orders.values()].sort(
       (a, b) => a.order.memberId - b.order.memberId || a.order.orderId - b.order.orderId,
     )
     return sorted.map(({ order, sequence }) => rowOfOrder(order, sequence))
   }
 
-  get rowsOfBalances(): string[] {
+  #rowsOfBalances(): string[] {
     const members = [...this.#balances.keys()].sort((a, b) => a - b)
     return members.flatMap((memberId) =>
       [...(this.#balances.get(memberId)?.values() ?? [])]
@@ -256,7 +257,7 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
 }
 
 function rowOfOrder(order: OrderState, sequence: number): string {
-  return `(${int(order.memberId)},${int(order.orderId)},${asciiOrNull(order.clientOrderId, 64)},${ascii(order.instrument, 32)},'${order.side}','${order.orderType}',${int(order.priceTicks)},${int(order.amountLots)},${intOrNull(order.quoteTickLots)},${int(order.executedLots)},${minor(order.executedQuoteMinor)},${minor(order.feeMinor)},'${order.status}',${asciiOrNull(order.reason, 64)},${int(order.createdAtUs)},${int(order.receivedAtUs)},${int(order.updatedAtUs)},${sequence})`
+  return `(${int(order.memberId)},${int(order.orderId)},${asciiOrNull(order.clientOrderId, 64)},${ascii(order.instrument, 32)},'${sideOf(order)}','${order.orderType === 'market' ? 'market' : 'limit'}',${int(order.priceTicks)},${int(order.amountLots)},${intOrNull(order.quoteTickLots)},${int(order.executedLots)},${minor(order.executedQuoteMinor)},${minor(order.feeMinor)},'${order.status}',${asciiOrNull(order.reason, 64)},${int(order.createdAtUs)},${int(order.receivedAtUs)},${int(order.updatedAtUs)},${sequence})`
 }
 
 /** `available,held` of an asset as SQL literals; an event that does not tell them leaves them open. */
@@ -264,6 +265,8 @@ function literalsOf(balances: readonly BalanceAfter[], asset: string): string {
   for (const [name, available, held] of balances) if (name === asset) return `${minor(available)},${minor(held)}`
   return 'NULL,NULL'
 }
+
+const sideOf = ({ side }: OrderState): string => (side === 'sell' ? 'sell' : 'buy')
 
 const CHANGING = [
   'price_ticks',
