@@ -89,13 +89,16 @@ CREATE TABLE IF NOT EXISTS denials (
   KEY denials_until (until_ms)
 ) ENGINE = InnoDB;
 
--- Commands for the members' account slots, appended after the transaction that wrote them, in the order of id per member.
+-- Commands for the members' account slots, appended after the transaction that wrote them, per member in order of position
+-- (whoever writes one for a member who exists has locked his row).
 CREATE TABLE IF NOT EXISTS auth_outbox (
-  id BIGINT NOT NULL PRIMARY KEY,
+  position BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  command_id BIGINT NOT NULL,
   member_id BIGINT NOT NULL,
   command TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'JSON',
   created_at_ms BIGINT NOT NULL,
-  KEY auth_outbox_member (member_id, id),
+  UNIQUE KEY auth_outbox_command (command_id),
+  KEY auth_outbox_member (member_id, position),
   KEY auth_outbox_created (created_at_ms)
 ) ENGINE = InnoDB;
 
