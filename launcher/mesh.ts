@@ -60,7 +60,7 @@ export async function startMesh(
   )
   if (admin.isNew)
     screen.text(`\nThe admin is ${admin.email}, with the password ${admin.password} (kept in ${admin.path})`)
-  screen.text(firstOrder({ publicUrl, admin }))
+  screen.text(`\nA first order, to paste into another terminal:\n\n${firstOrder({ publicUrl, admin })}`)
   screen.text('Ctrl-C ends everything; the data stays.\n')
 }
 
