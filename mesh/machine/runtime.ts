@@ -1,5 +1,6 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
-import { Kvm } from '@nats-io/kv'
+import type { KV } from '@nats-io/kv'
+import { openBucket } from '../buckets.ts'
 import { RpcError, serveRpc } from '../rpc.ts'
 import type { Service } from '../service.ts'
 import type { MeshShape } from '../streams.ts'
@@ -61,7 +62,7 @@ const ownerQuestion = (log: Log, slot: number): string => `rpc.${log}.${slot}.ow
 export async function runSlots<State, Item, Event>(options: SlotsOptions<State, Item, Event>): Promise<RunningSlots> {
   const { service } = options
   const manager = await ensureStreams(service.nats, options.shape)
-  const halts = await new Kvm(service.nats).create(Bucket.slots, { history: 5 })
+  const halts = await openBucket(service.nats, Bucket.slots)
   const status = new Map<number, () => SlotStatus>()
 
   const started = options.slots.map((slot) => runSlot(options, manager, halts, slot, status))
@@ -69,12 +70,10 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
   return { status: () => [...status.values()].map((read) => read()) }
 }
 
-type Halts = Awaited<ReturnType<Kvm['create']>>
-
 async function runSlot<State, Item, Event>(
   options: SlotsOptions<State, Item, Event>,
   manager: JetStreamManager,
-  halts: Halts,
+  halts: KV,
   slot: number,
   status: Map<number, () => SlotStatus>,
 ): Promise<void> {
