@@ -103,6 +103,7 @@ export const CODES = {
     text: 'The order changed meanwhile and the reserve does not cover the amendment; try again.',
   },
   amount_not_above_executed: { status: 409, text: 'As much as this has been executed already.' },
+  book_full: { status: 422, text: 'The market holds as many open orders as it may.' },
   order_id_known: { status: 409, text: 'This order id is known to the market.' },
   definition_invalid: { status: 422, text: 'These settings cannot make an asset or a market.' },
   definition_conflict: { status: 409, text: 'This was defined otherwise.' },

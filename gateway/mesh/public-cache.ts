@@ -29,24 +29,21 @@ export function createPublicCache(
   const fromRedis = async (key: string): Promise<{ value: string; leftMs: number } | undefined> => {
     if (redis?.status !== 'ready') return undefined
     const both = Promise.all([redis.get(redisKey(key)), redis.pttl(redisKey(key))])
-    const late = new Promise<undefined>((resolve) => setTimeout(resolve, REDIS_MS_MAX))
+    const late = new Promise<undefined>((resolve) => setTimeout(resolve, REDIS_MS_MAX, undefined))
     const answer = await Promise.race([both, late]).catch(() => undefined)
     const [value, leftMs] = answer ?? [null, 0]
     return value === null || leftMs <= 0 ? undefined : { value, leftMs }
   }
 
   const begin = (key: string, work: (entry: Entry) => Promise<string>): Promise<string> => {
-    let start: () => void = () => {}
-    const started = new Promise<void>((resolve) => {
-      start = resolve
-    })
-    const entry: Entry = { value: started.then(() => work(entry)), freshUntilMs: Number.POSITIVE_INFINITY }
+    // The work may set the entry's end at once, so it begins when the entry is there.
+    const value: Promise<string> = Promise.resolve().then(() => work(entry))
+    const entry: Entry = { value, freshUntilMs: Number.POSITIVE_INFINITY }
     entry.value.catch(() => {
       if (entries.get(key) === entry) entries.delete(key)
     })
     if (entries.size >= ENTRIES_MAX) entries.clear()
     entries.set(key, entry)
-    start()
     return entry.value
   }
   const makeAndKeep = async (key: string, make: () => Promise<string>, entry: Entry): Promise<string> => {

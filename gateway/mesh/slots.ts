@@ -1,5 +1,6 @@
-import { Kvm } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
+import type { Logger } from 'pino'
+import { followBucket } from '#mesh/buckets.ts'
 import { ALL_OWNERS, Bucket, type Log } from '#mesh/subjects.ts'
 import { Problem } from '../problem.ts'
 
@@ -7,6 +8,8 @@ import { Problem } from '../problem.ts'
 export interface Slots {
   /** @throws Problem `slot_halted` or `slot_unavailable` */
   check(log: Log, slot: number): void
+  /** Resolves when it is known which slots are halted. */
+  loaded(): Promise<void>
   stop(): void
 }
 
@@ -18,7 +21,7 @@ interface SlotHealth {
   halted: boolean
 }
 
-export async function watchSlots(nats: NatsConnection, onFailure: (error: unknown) => void): Promise<Slots> {
+export function watchSlots(nats: NatsConnection, log: Logger): Slots {
   const slots = new Map<string, SlotHealth>()
   const startedAtMs = performance.now()
   const healthOf = (key: string): SlotHealth => {
@@ -35,23 +38,27 @@ export async function watchSlots(nats: NatsConnection, onFailure: (error: unknow
       if (error === null) healthOf(message.subject.slice(ALL_OWNERS.length - 1)).heardAtMs = performance.now()
     },
   })
-  const bucket = await new Kvm(nats).create(Bucket.slots, { history: 5 })
-  const halts = await bucket.watch()
-  void (async () => {
-    for await (const entry of halts) healthOf(entry.key).halted = entry.operation === 'PUT'
-  })().catch(onFailure)
+  const halts = followBucket({
+    nats,
+    bucket: Bucket.slots,
+    log,
+    changed: (key, value) => {
+      healthOf(key).halted = value !== undefined
+    },
+  })
 
   return {
-    check: (log, slot) => {
-      const health = healthOf(keyOf(log, slot))
+    check: (kind, slot) => {
+      const health = healthOf(keyOf(kind, slot))
       if (health.halted) throw new Problem('slot_halted', { retryAfterSeconds: 30 })
       if (performance.now() - health.heardAtMs > OWNER_MS_MAX) {
         throw new Problem('slot_unavailable', { retryAfterSeconds: 1 })
       }
     },
+    loaded: () => halts.loaded(),
     stop: () => {
       owners.unsubscribe()
-      halts.stop()
+      halts.close()
     },
   }
 }
@@ -65,6 +72,7 @@ function keyOf(log: Log, slot: number): string {
     bySlot = []
     keys.set(log, bySlot)
   }
-  bySlot[slot] ??= `${log}.${slot}`
-  return bySlot[slot]
+  const key = bySlot[slot] ?? `${log}.${slot}`
+  bySlot[slot] = key
+  return key
 }

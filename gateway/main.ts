@@ -1,0 +1,116 @@
+import { Redis } from 'ioredis'
+import { createCommandPublisher } from '#mesh/commands.ts'
+import { createIds } from '#mesh/ids.ts'
+import { createReplyListener } from '#mesh/replies.ts'
+import { runService } from '#mesh/service.ts'
+import { ensureStreams } from '#mesh/streams.ts'
+import { createTokenVerifier } from '#mesh/tokens.ts'
+import { envToConfig } from './config.ts'
+import { adminEndpoints } from './endpoints/admin.ts'
+import { historyEndpoints } from './endpoints/history.ts'
+import { marketEndpoints } from './endpoints/markets.ts'
+import { memberEndpoints } from './endpoints/members.ts'
+import { tradingEndpoints } from './endpoints/trading.ts'
+import { createAdmission } from './http/admission.ts'
+import { createRequestIds } from './http/request-id.ts'
+import { createLimits } from './limits/limits.ts'
+import { shareBuckets } from './limits/shared.ts'
+import { createBests } from './mesh/bests.ts'
+import { createClock } from './mesh/clock.ts'
+import { createCommander } from './mesh/commander.ts'
+import { followDefinitions } from './mesh/definitions.ts'
+import { countGateways } from './mesh/peers.ts'
+import { createPublicCache } from './mesh/public-cache.ts'
+import { createReads } from './mesh/reads.ts'
+import { watchSlots } from './mesh/slots.ts'
+import { createOrderReads } from './orders/reading.ts'
+import { createTrading } from './orders/trading.ts'
+import { createGatewayServer } from './server.ts'
+import { stopServer } from './stop.ts'
+
+await runService('gateway', async (service) => {
+  const { nats, log, instanceId, env } = service
+  const config = envToConfig(env)
+  const { shape } = config
+  await ensureStreams(nats, shape)
+
+  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl)
+  redis?.on('error', (err) => log.warn({ err }, 'Redis is out of reach'))
+  const verifier = createTokenVerifier({
+    nats,
+    log,
+    ...(env.TOKEN_ISSUER === undefined ? {} : { issuer: env.TOKEN_ISSUER }),
+    ...(env.TOKEN_AUDIENCE === undefined ? {} : { audience: env.TOKEN_AUDIENCE }),
+  })
+  const slots = watchSlots(nats, log)
+  service.ready('definitions', false)
+  const definitions = await followDefinitions(nats, () => service.ready('definitions', true), service.fail)
+  const gateways = countGateways(nats, instanceId)
+  const clock = createClock()
+  const ids = createIds(nats)
+  const publisher = createCommandPublisher(nats)
+  const replies = createReplyListener(nats, instanceId)
+  const commander = createCommander(publisher, replies, config.resultMsMax)
+  const reads = await createReads(nats, slots)
+  const orderReads = createOrderReads(reads)
+  const trading = createTrading({
+    instanceId,
+    nextId: ids.next,
+    nowUs: clock.nowUs,
+    commander,
+    publisher,
+    replies,
+    slots,
+    bests: createBests(reads),
+    reads: orderReads,
+    resultMsMax: config.resultMsMax,
+  })
+  const limits = createLimits(config.limits)
+  const endSharing = shareBuckets(redis, limits.shared, log)
+  const admission = createAdmission(config.admission, gateways.count)
+
+  service.ready('tokens', false)
+  const watch = setInterval(() => service.ready('tokens', verifier.isReady()), 200)
+
+  const server = await createGatewayServer({
+    host: config.host,
+    port: config.port,
+    endpoints: [
+      ...tradingEndpoints({ trading, reads: orderReads, definitions }),
+      ...historyEndpoints({ reads, definitions }),
+      ...marketEndpoints({ reads, definitions, cache: createPublicCache(redis), nowUs: clock.nowUs }),
+      ...memberEndpoints(nats),
+      ...adminEndpoints({ nats, instanceId, shape, nextId: ids.next, commander, definitions, reads, slots }),
+    ],
+    gate: {
+      admission,
+      verifier,
+      limits,
+      accountSlots: shape.accountSlots,
+      requestId: createRequestIds(instanceId),
+      isStopping: () => service.shutdown.aborted,
+      log,
+    },
+    health: service.health,
+  })
+  await slots.loaded()
+  await server.start()
+  log.info({ url: server.info.uri }, 'listening')
+
+  service.onStop(async () => {
+    await stopServer(server, admission, log)
+    clearInterval(watch)
+    endSharing()
+    gateways.stop()
+    clock.stop()
+    slots.stop()
+    verifier.close()
+    await definitions.stop()
+    redis?.disconnect()
+  })
+})
+
+/** Nothing waits for Redis: a command fails at once while it is away. */
+function connectRedis(url: string): Redis {
+  return new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0, retryStrategy: () => 500 })
+}
