@@ -11,6 +11,9 @@ import { NONE } from './row-index.ts'
 
 /** Passes the cancel on to the market. Nothing is released before the market says so. */
 export function cancelOrder(state: AccountsState, command: CancelOrder, context: AccountsContext) {
+  // By the order's id a repeat is harmless; by the member's own it may meet an order that came in between.
+  const { clientOrderId } = command
+  if (clientOrderId !== undefined && answeredAsRepeat(state, command, clientOrderId, context)) return
   const orderId = orderIdOf(state, command)
   const row = openOrderOf(state, command.memberId, orderId)
   const timeCode = sentTimeCode(state, command.sentAtUs, context.timeUs)

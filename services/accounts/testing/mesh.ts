@@ -1,14 +1,13 @@
 import type { Context, Rules } from '#mesh/machine/rules.ts'
-import type { AccountEdgeCommand, AccountEvent, AccountItem } from '#mesh/protocol/accounts.ts'
+import type { AccountEdgeCommand, AccountEvent } from '#mesh/protocol/accounts.ts'
 import type { DefinitionCommand, DefinitionEvent } from '#mesh/protocol/definitions.ts'
-import type { MarketItem } from '#mesh/protocol/engine.ts'
+import type { MarketEvent, MarketItem } from '#mesh/protocol/engine.ts'
 import type { Reply } from '#mesh/protocol/replies.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Log, sourceName } from '#mesh/subjects.ts'
 import { type AccountsOptions, createAccountsRules } from '../domain/accounts-rules.ts'
 import type { AccountsState } from '../domain/accounts-state.ts'
 import { createDefinitionsRules, type DefinitionsState } from '../domain/definitions-rules.ts'
-import { createNaiveEngine, type NaiveEngineState } from './naive-engine.ts'
 
 /** An item as a slot read it. */
 export interface Read {
@@ -33,27 +32,33 @@ export const START_US = 1_700_000_000_000_000
  * All machines of a mesh in memory: each pair (source, target) is a queue, and which of the queues goes on is up to the test.
  * Items travel as JSON, as they do on the bus.
  */
-export class TestMesh {
+export class TestMesh<EngineState> {
   timeUs = START_US
   readonly replies: Reply[] = []
   readonly accountEvents: AccountEvent[] = []
   readonly definitionEvents: DefinitionEvent[] = []
   readonly accounts: AccountsState[] = []
   readonly definitions: DefinitionsState
-  readonly engines: NaiveEngineState[] = []
+  readonly engines: EngineState[] = []
+  readonly marketEvents: MarketEvent[] = []
   readonly machines = new Map<string, Machine>()
   readonly #queues = new Map<string, { readonly target: string; readonly source: string; readonly texts: string[] }>()
   readonly #options: AccountsOptions
 
-  constructor(options: AccountsOptions) {
+  constructor(options: AccountsOptions, engineRules: Rules<EngineState, MarketItem, MarketEvent>) {
     this.#options = options
     const accountsRules = createAccountsRules(options)
     for (let slot = 0; slot < options.accountSlots; slot++) {
       this.accounts.push(this.#add(accountsRules, slot, this.accountEvents))
     }
     this.definitions = this.#add(createDefinitionsRules(options), 0, this.definitionEvents)
-    for (let slot = 0; slot < options.marketSlots; slot++) this.engines.push(this.#add(createNaiveEngine(), slot, []))
+    for (let slot = 0; slot < options.marketSlots; slot++) {
+      this.engines.push(this.#add(engineRules, slot, this.marketEvents))
+    }
   }
+
+  /** Called after each item that an account slot has read. */
+  onAccountsRead: (state: AccountsState, read: Read, said: readonly string[]) => void = () => {}
 
   /** Appends a member's command to his slot. */
   edge(command: AccountEdgeCommand): void {
@@ -64,7 +69,7 @@ export class TestMesh {
     this.append(Log.definitions, 0, 'cmd', command)
   }
 
-  append(log: Log, slot: number, source: string, item: AccountItem | DefinitionCommand | MarketItem | object): void {
+  append(log: Log, slot: number, source: string, item: object): void {
     const target = sourceName(log, slot)
     const key = `${target}<${source}`
     let queue = this.#queues.get(key)
@@ -82,7 +87,12 @@ export class TestMesh {
     const text = queue?.texts.shift()
     if (queue === undefined || text === undefined) return false
     const read: Read = { source: queue.source, text, timeUs: this.timeUs++ }
-    this.machines.get(queue.target)?.apply(read)
+    const machine = this.machines.get(queue.target)
+    if (machine === undefined) throw new RangeError(`nobody reads ${queue.target}`)
+    const saidBefore = machine.said.length
+    machine.apply(read)
+    const state = this.accounts.find(({ slot }) => sourceName(Log.accounts, slot) === queue.target)
+    if (state !== undefined) this.onAccountsRead(state, read, machine.said.slice(saidBefore))
     return true
   }
 

@@ -3,7 +3,7 @@ import type { Context, Rules } from '#mesh/machine/rules.ts'
 import type { OrderCommandRefused, OrderOutcome } from '#mesh/protocol/accounts.ts'
 import type { Fill, MachineCode, MarketStatus, OrderStatus, Side } from '#mesh/protocol/common.ts'
 import type { DefinitionCommand, MarketDefinition } from '#mesh/protocol/definitions.ts'
-import type { MarketItem } from '#mesh/protocol/engine.ts'
+import type { MarketEvent, MarketItem } from '#mesh/protocol/engine.ts'
 import { Log } from '#mesh/subjects.ts'
 
 type Enter = Extract<MarketItem, { type: 'EnterOrder' }>
@@ -39,7 +39,7 @@ export interface NaiveEngineState {
  * Matches by the letter of the protocol, with arrays and no care for speed: what stands behind the accounts in their own
  * tests, so that they can be tried with every outcome that a market may send.
  */
-export function createNaiveEngine(): Rules<NaiveEngineState, MarketItem, never> {
+export function createNaiveEngine(): Rules<NaiveEngineState, MarketItem, MarketEvent> {
   return {
     log: Log.markets,
     initialState: () => ({ markets: new Map() }),
@@ -88,7 +88,7 @@ export function heldByMarkets(state: NaiveEngineState, slot: number): Map<string
   return held
 }
 
-function enter(market: Market, item: Enter, context: Context<never>) {
+function enter(market: Market, item: Enter, context: Context<MarketEvent>) {
   const order: Order = {
     enter: item,
     slot: Number(context.source.slice(context.source.lastIndexOf('-') + 1)),
@@ -114,7 +114,7 @@ function enter(market: Market, item: Enter, context: Context<never>) {
   settle(market, order, 'placed', commandId, context)
 }
 
-function amend(market: Market, item: Amend, context: Context<never>) {
+function amend(market: Market, item: Amend, context: Context<MarketEvent>) {
   const addedMinor = BigInt(item.addedHoldMinor)
   const order = [...market.book.buy, ...market.book.sell].find(({ enter }) => enter.orderId === item.orderId)
   if (order === undefined) return refuse(item, 'amended', 'order_not_open', addedMinor, context)
@@ -137,7 +137,7 @@ function amend(market: Market, item: Amend, context: Context<never>) {
 }
 
 /** Trades with what stands against it, best and oldest first. */
-function match(market: Market, taker: Order, commandId: number, context: Context<never>) {
+function match(market: Market, taker: Order, commandId: number, context: Context<MarketEvent>) {
   const { side } = taker.enter
   const book = market.book[side === 'buy' ? 'sell' : 'buy']
   for (let maker = book[0]; maker !== undefined; maker = book[0]) {
@@ -182,7 +182,7 @@ function execute(market: Market, order: Order, liquidity: Fill['liquidity'], pri
 }
 
 /** After matching: the order is done, ends with a remainder, or rests. */
-function settle(market: Market, order: Order, cause: Cause, commandId: number, context: Context<never>) {
+function settle(market: Market, order: Order, cause: Cause, commandId: number, context: Context<MarketEvent>) {
   const { orderType, side } = order.enter
   if (order.amountLots > 0 && order.executedLots === order.amountLots) {
     return finish(market, order, cause, commandId, 'executed', undefined, context)
@@ -196,7 +196,7 @@ function settle(market: Market, order: Order, cause: Cause, commandId: number, c
   tell(market, order, cause, commandId, context)
 }
 
-function tell(market: Market, order: Order, cause: Cause, commandId: number, context: Context<never>) {
+function tell(market: Market, order: Order, cause: Cause, commandId: number, context: Context<MarketEvent>) {
   const neededMinor = needed(market, order, order.priceTicks, order.amountLots)
   const status = order.executedLots > 0 ? 'partially_filled' : 'new'
   outcome(order, cause, commandId, status, undefined, neededMinor, context)
@@ -209,7 +209,7 @@ function finish(
   commandId: number,
   status: OrderStatus,
   reason: MachineCode | undefined,
-  context: Context<never>,
+  context: Context<MarketEvent>,
 ) {
   outcome(order, cause, commandId, status, reason, 0n, context)
 }
@@ -221,7 +221,7 @@ function outcome(
   status: OrderStatus,
   reason: MachineCode | undefined,
   keptMinor: bigint,
-  context: Context<never>,
+  context: Context<MarketEvent>,
 ) {
   const item: OrderOutcome = {
     type: 'OrderOutcome',
@@ -264,7 +264,7 @@ function refuse(
   cause: OrderCommandRefused['cause'],
   code: MachineCode,
   releasedMinor: bigint,
-  context: Context<never>,
+  context: Context<MarketEvent>,
 ) {
   const { commandId, orderId, memberId } = item
   const slot = Number(context.source.slice(context.source.lastIndexOf('-') + 1))
@@ -284,7 +284,7 @@ function tellDefinitions(
   { commandId, replyTo }: { readonly commandId: number; readonly replyTo: string },
   instrument: string,
   status: MarketStatus,
-  context: Context<never>,
+  context: Context<MarketEvent>,
 ) {
   const item: DefinitionCommand = { type: 'MarketApplied', instrument, status, commandId, replyTo }
   context.send(Log.definitions, 0, item)
