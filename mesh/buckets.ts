@@ -78,7 +78,7 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
     const watch = await kv.watch()
     const stop = () => watch.stop()
     signal.addEventListener('abort', stop)
-    const apply = (key: string, value: string | undefined, left: number): void => {
+    const apply = (key: string, value: string | undefined, left: number | undefined): void => {
       if (value === undefined) fresh.delete(key)
       else fresh.set(key, value)
       if (isLoaded) changed?.(key, value)

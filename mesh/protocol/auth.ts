@@ -113,7 +113,8 @@ export const ChangePasswordRequest = Type.Object(
 )
 export type ChangePasswordRequest = Static<typeof ChangePasswordRequest>
 
-/** For good: sessions and tokens end, the e-mail stays taken. Codes: `credentials_invalid`, `login_rate_limited`, `member_unknown`. */
+/** For good: sessions and tokens end, the e-mail stays taken. Codes: `credentials_invalid`, `login_rate_limited`, `member_unknown`,
+ * `last_admin`. */
 export const CloseMemberRequest = Type.Object({ memberId: Id, password: Password, clientHash: ClientHash }, Closed)
 export type CloseMemberRequest = Static<typeof CloseMemberRequest>
 
