@@ -1,0 +1,67 @@
+import type { BookSink, EndReason } from '../book/book.ts'
+
+const NONE = -1
+
+/**
+ * What the book did during one command, kept until the command is settled. One for all books of a slot.
+ * A place in the book is free again as soon as its order is gone, so what stands in the records of the makers must be
+ * settled before the taker's record is written: it may get the place of one of them.
+ */
+export class Execution implements BookSink {
+  readonly makerIds: number[] = []
+  readonly makerPlaces: number[] = []
+  readonly makerRemainingLots: number[] = []
+  readonly pricesTicks: number[] = []
+  readonly lots: number[] = []
+  /** Where the order rests after the command; −1: it is gone. */
+  restingPlace: number = NONE
+  /** Lots that rest. */
+  restingLots = 0
+  /** Why the order is gone. */
+  endReason: EndReason | undefined
+
+  begin(): void {
+    this.makerIds.length = 0
+    this.makerPlaces.length = 0
+    this.makerRemainingLots.length = 0
+    this.pricesTicks.length = 0
+    this.lots.length = 0
+    this.restingPlace = NONE
+    this.restingLots = 0
+    this.endReason = undefined
+  }
+
+  get fillsCount(): number {
+    return this.lots.length
+  }
+
+  traded(
+    makerId: number,
+    makerPlace: number,
+    _takerId: number,
+    priceTicks: number,
+    lots: number,
+    makerRemainingLots: number,
+  ): void {
+    this.makerIds.push(makerId)
+    this.makerPlaces.push(makerPlace)
+    this.makerRemainingLots.push(makerRemainingLots)
+    this.pricesTicks.push(priceTicks)
+    this.lots.push(lots)
+  }
+
+  rested(_orderId: number, place: number, remainingLots: number): void {
+    this.restingPlace = place
+    this.restingLots = remainingLots
+  }
+
+  reduced(orderId: number, place: number, remainingLots: number): void {
+    this.rested(orderId, place, remainingLots)
+  }
+
+  cancelled(): void {}
+
+  ended(_orderId: number, _place: number, _remaining: number, reason: EndReason): void {
+    this.endReason = reason
+  }
+}

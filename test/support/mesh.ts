@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectNats } from '#mesh/service.ts'
+import { startMariadb, startNats, startRedis } from '#mesh/testing/servers.ts'
+import { type OwnedProcess, startProcess } from '#launcher/servers/child-process.ts'
+import { freePort, loopback } from '#launcher/servers/ports.ts'
+
+/** The whole mesh for a test: real servers and every service as a process of its own, on free ports. */
+export interface TestMesh extends AsyncDisposable {
+  /** Of the gateways: `http://127.0.0.1:<port>`. */
+  readonly urls: readonly string[]
+  readonly natsUrl: string
+  readonly mysqlUrl: string
+  readonly admin: { readonly email: string; readonly password: string }
+  /** `accounts`, `gateway-2`, …; a first instance has no number. */
+  process(name: string): OwnedProcess
+  /** Ends a process (SIGKILL) and starts it again. */
+  restart(name: string): Promise<void>
+  readonly servers: {
+    readonly nats: Awaited<ReturnType<typeof startNats>>
+    readonly mariadb: Awaited<ReturnType<typeof startMariadb>>
+    readonly redis: Awaited<ReturnType<typeof startRedis>>
+  }
+  stop(): Promise<void>
+}
+
+export interface TestMeshOptions {
+  /** Instances by service; one of each by default. */
+  readonly scale?: Readonly<Record<string, number>>
+  /** For every process. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly syncInterval?: 'always' | '2m'
+}
+
+const SERVICES = {
+  guid: 'services/guid/main.ts',
+  auth: 'services/auth/main.ts',
+  accounts: 'services/accounts/main.ts',
+  engine: 'services/engine/main.ts',
+  orders: 'services/orders/main.ts',
+  gateway: 'gateway/main.ts',
+} as const
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const READY_MS_MAX = 30_000
+const STOP_MS_MAX = 10_000
+
+/** Takes about three seconds. Whatever was started is stopped again if a part does not come up; its log's end is in the error. */
+export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
+  const directory = mkdtempSync(join(tmpdir(), 'exchange-mesh-'))
+  const processes = new Map<string, OwnedProcess>()
+  const admin = { email: 'admin@example.com', password: 'the password of the admin' }
+  const [nats, mariadb, redis] = await Promise.all([
+    startNats({ syncInterval: options.syncInterval ?? '2m' }),
+    startMariadb(),
+    startRedis(),
+  ])
+  const stop = async (): Promise<void> => {
+    // The gateways serve on for three seconds when asked politely; nobody waits for that here.
+    await Promise.all([...processes.values()].map((owned) => owned.kill()))
+    await Promise.all([nats.stop(), mariadb.stop(), redis.stop()])
+    rmSync(directory, { recursive: true, force: true })
+  }
+  const processNamed = (name: string): OwnedProcess => {
+    const owned = processes.get(name)
+    if (owned === undefined) throw new Error(`There is no process ${name}; there are ${[...processes.keys()].join(', ')}.`)
+    return owned
+  }
+  const urls: string[] = []
+  const env = {
+    ...process.env,
+    NATS_URL: nats.url,
+    MYSQL_URL: mariadb.url,
+    REDIS_URL: redis.url,
+    EXCHANGE_MODE: 'development',
+    EXCHANGE_ADMIN_EMAIL: admin.email,
+    EXCHANGE_ADMIN_PASSWORD: admin.password,
+    LOG_LEVEL: 'info',
+    ...options.env,
+  }
+  const startOne = async (service: keyof typeof SERVICES, number: number): Promise<void> => {
+    const name = number === 1 ? service : `${service}-${number}`
+    const port = await freePort()
+    const ports =
+      service === 'gateway'
+        ? { GATEWAY_PORT: String(port), GATEWAY_HOST: loopback }
+        : { HEALTH_PORT: String(port), HEALTH_HOST: loopback }
+    const url = `http://${loopback}:${port}`
+    if (service === 'gateway') urls.push(url)
+    const owned = await startProcess({
+      name,
+      command: process.execPath,
+      args: [join(ROOT, SERVICES[service])],
+      env: { ...env, ...ports, INSTANCE_ID: `${service}-${number}` },
+      cwd: ROOT,
+      output: { file: join(directory, `${name}.log`) },
+      isReady: () => isReady(`${url}/health/ready`),
+      readyTimeoutMs: READY_MS_MAX,
+      stopTimeoutMs: STOP_MS_MAX,
+    })
+    processes.set(name, owned)
+  }
+  try {
+    const names = Object.keys(SERVICES) as (keyof typeof SERVICES)[]
+    await Promise.all(
+      names.flatMap((service) =>
+        Array.from({ length: options.scale?.[service] ?? 1 }, (_, index) => startOne(service, index + 1)),
+      ),
+    )
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    urls,
+    natsUrl: nats.url,
+    mysqlUrl: mariadb.url,
+    admin,
+    process: processNamed,
+    restart: async (name) => {
+      const owned = processNamed(name)
+      await owned.kill()
+      await owned.start()
+    },
+    servers: { nats, mariadb, redis },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** A connection of the test's own. */
+export const connectTo = (mesh: TestMesh) => connectNats(mesh.natsUrl, 'test')
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(1_000) })).ok
+  } catch {
+    return false
+  }
+}
