@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { Launched } from './fixtures/launched.ts'
 import { processIdentity } from './run-state.ts'
-import { binDirectory, projectDirectory } from './servers/directories.ts'
+import { binDirectory } from './servers/directories.ts'
 import { freePort } from './servers/ports.ts'
 
 type Answer = { instance: string; pid: number; mode: string }
@@ -174,18 +175,13 @@ describe('launcher', function () {
     assert.match(help.output(), /--scale gateway=3 orders=2/)
   })
 
-  function launch(args: string[] = [], extra: NodeJS.ProcessEnv = {}, main = 'launcher/fixtures/main.ts') {
-    const child = spawn(process.execPath, ['launcher/run.mjs', main, ...args], {
-      cwd: projectDirectory,
-      env: { ...env, ...extra },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    return new Launched(child)
+  function launch(args: string[] = [], extra: NodeJS.ProcessEnv = {}, main = 'launcher/fixtures/main.ts'): Launched {
+    return new Launched([main, ...args], { ...env, ...extra })
   }
 
   async function start(args: string[] = []): Promise<Launched> {
     const launched = launch(args)
-    await launched.until(/Ctrl-C ends everything/, 120_000)
+    await launched.started()
     return launched
   }
 
@@ -209,51 +205,6 @@ describe('launcher', function () {
     return found
   }
 })
-
-class Launched implements AsyncDisposable {
-  readonly #child: ChildProcess
-  #output = ''
-  #readFrom = 0
-  readonly ended: Promise<number | null>
-
-  constructor(child: ChildProcess) {
-    this.#child = child
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (data) => {
-        this.#output += data
-      })
-    }
-    this.ended = once(child, 'exit').then(([code]) => code)
-  }
-
-  output(): string {
-    return this.#output
-  }
-
-  /** Waits for a line after the one that was waited for last. */
-  async until(pattern: RegExp, timeoutMs: number): Promise<void> {
-    const deadlineMs = performance.now() + timeoutMs
-    for (;;) {
-      const found = pattern.exec(this.#output.slice(this.#readFrom))
-      if (found !== null) {
-        this.#readFrom += found.index
-        return
-      }
-      assert(performance.now() < deadlineMs, `no ${pattern} within ${timeoutMs} ms in:\n${this.#output}`)
-      assert.equal(this.#child.exitCode, null, `it ended:\n${this.#output}`)
-      await sleep(10)
-    }
-  }
-
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    this.#child.kill(signal)
-    return await this.ended
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.end('SIGINT')
-  }
-}
 
 async function eventually(check: () => void | Promise<void>, timeoutMs = 15_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
