@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connectNats } from '#mesh/service.ts'
-import { startMariadb, startNats, startRedis } from '#mesh/testing/servers.ts'
 import { type OwnedProcess, startProcess } from '#launcher/servers/child-process.ts'
 import { freePort, loopback } from '#launcher/servers/ports.ts'
+import { connectNats } from '#mesh/service.ts'
+import { startMariadb, startNats, startRedis } from '#mesh/testing/servers.ts'
 
 /** The whole mesh for a test: real servers and every service as a process of its own, on free ports. */
 export interface TestMesh extends AsyncDisposable {
@@ -64,7 +64,8 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   }
   const processNamed = (name: string): OwnedProcess => {
     const owned = processes.get(name)
-    if (owned === undefined) throw new Error(`There is no process ${name}; there are ${[...processes.keys()].join(', ')}.`)
+    if (owned === undefined)
+      throw new Error(`There is no process ${name}; there are ${[...processes.keys()].join(', ')}.`)
     return owned
   }
   const urls: string[] = []

@@ -252,9 +252,10 @@ export function createNaiveExchange(): NaiveExchange {
       fills: [],
     }
     const market = markets.get(item.instrument)
+    // Refused one way or the other; the order that has this id stays what it is.
+    if (market !== undefined && isResting(market, orders.get(item.orderId))) return
     if (market === undefined) order.reason = 'market_unknown'
     else if (statusCode(market) !== undefined) order.reason = statusCode(market)
-    else if (isResting(market, orders.get(item.orderId))) return
     else if (BigInt(item.holdMinor) < needed(market, order)) order.reason = 'hold_too_small'
     else settle(market, order)
     orders.set(item.orderId, order)

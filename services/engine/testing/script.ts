@@ -11,7 +11,7 @@ export const MARKET: MarketDefinition = {
   instrument: 'AAA-BBB',
   base: 'AAA',
   quote: 'BBB',
-  tick: '0.1',
+  tick: '0.2',
   lot: '0.1',
   baseMinorPerLot: '10',
   quoteMinorPerTickLot: '2',
