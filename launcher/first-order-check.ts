@@ -17,11 +17,11 @@ async function placeFirstOrder(id: string): Promise<void> {
   const admin = { email: process.env.EXCHANGE_ADMIN_EMAIL ?? 'admin@example.com', path: passwordPath }
   const script = firstOrder({ publicUrl: url, admin }).replace('$(date +%s)', id)
   const output = await run('sh', ['-eu', '-c', script])
-  const orders = output.trim().split('\n').slice(-2)
+  const lines = output.trim().split('\n').slice(-2)
   for (const [index, side] of ['sell', 'buy'].entries()) {
-    const order = JSON.parse(orders[index] ?? '{}')
-    assert.equal(order.side, side, output)
-    assert.equal(order.status, 'executed', output)
+    const line = lines[index] ?? ''
+    assert.match(line, new RegExp(`"side":"${side}".*"status":"executed"`), output)
+    const order = JSON.parse(line)
     console.log(`✔ ${side} ${order.executedAmount} ${order.instrument} at ${order.averagePrice}: ${order.status}`)
   }
 }

@@ -8,10 +8,11 @@ export function firstOrder({ publicUrl, admin }: Entry): string {
   return `api=${publicUrl}/api/v3 run=$(date +%s)
 call() { curl -sS -X "$1" "$api$2" -H "authorization: Bearer $3" -H 'content-type: application/json' \${4:+-d "$4"}; echo; }
 field() { sed -E "s/.*\\"$1\\":\\"([^\\"]*)\\".*/\\1/"; }
-register() { call POST /members '' '{"email":"'$1-$run@example.com'","password":"'$1-$run-secret'"}' | field id; }
-login() { call POST /sessions '' '{"email":"'$1'","password":"'$2'"}' | field accessToken; }
-deposit() { call POST /admin/deposits "$admin" '{"reference":"'$run-$2'","memberId":"'$1'","asset":"'$2'","amount":"'$3'"}'; }
-order() { call POST /order "$1" '{"instrument":"BTC-USDT","side":"'$2'","type":"limit","price":"60000","amount":"0.1"}' | field id; }
+json() { printf '{'; while [ $# -gt 2 ]; do printf '"%s":"%s",' "$1" "$2"; shift 2; done; printf '"%s":"%s"}' "$1" "$2"; }
+register() { call POST /members '' "$(json email "$1-$run@example.com" password "$1-$run-secret")" | field id; }
+login() { call POST /sessions '' "$(json email "$1" password "$2")" | field accessToken; }
+deposit() { call POST /admin/deposits "$admin" "$(json reference "$run-$2" memberId "$1" asset "$2" amount "$3")"; }
+order() { call POST /order "$1" "$(json instrument BTC-USDT side "$2" type limit price 60000 amount 0.1)" | field id; }
 
 seller=$(register seller) buyer=$(register buyer)
 admin=$(login ${admin.email} ${password})
