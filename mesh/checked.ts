@@ -12,6 +12,7 @@ export function checked<Schema extends TSchema>(schema: Schema): (value: unknown
     if (validator.Check(value)) return value as Static<Schema>
     const first = validator.Errors(value)[0]
     const field = (first?.instancePath ?? '').slice(1).replaceAll('/', '.')
-    throw new RpcError('request_invalid', `${field || 'The request'} ${first?.message ?? 'is not valid'}.`, { field })
+    const what = first?.keyword === 'boolean' ? 'is not a known field' : (first?.message ?? 'is not valid')
+    throw new RpcError('request_invalid', `${field || 'The request'} ${what}.`, { field })
   }
 }

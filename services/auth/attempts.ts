@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { isDeadlock, type Pool, type Row } from '#mesh/mysql.ts'
+import { inTransaction, type Pool, type Row } from '#mesh/mysql.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import { ATTEMPT_WINDOW_MS, type AttemptLimit } from './domain/attempts.ts'
 
@@ -17,19 +17,21 @@ export function createAttempts(pool: Pool): Attempts {
       const nowMs = Date.now()
       const buckets = limits.map(({ subject }) => bucketOf(subject))
       const rows = buckets.map((bucket) => [bucket, 1, nowMs + ATTEMPT_WINDOW_MS])
-      await again(() =>
-        pool.query(
+      // In one transaction: each attempt sees its own count, not that of those who came while it was written.
+      const counted = await inTransaction(pool, async (connection) => {
+        await connection.query(
           `INSERT INTO login_attempts (bucket, attempts, window_until_ms) VALUES ?
            ON DUPLICATE KEY UPDATE
              attempts = IF(window_until_ms <= ?, 1, attempts + 1),
              window_until_ms = IF(window_until_ms <= ?, VALUES(window_until_ms), window_until_ms)`,
           [rows.sort(byBucket), nowMs, nowMs],
-        ),
-      )
-      const [counted] = await pool.query<Row[]>(
-        'SELECT bucket, attempts, window_until_ms FROM login_attempts WHERE bucket IN (?)',
-        [buckets],
-      )
+        )
+        const [counts] = await connection.query<Row[]>(
+          'SELECT bucket, attempts, window_until_ms FROM login_attempts WHERE bucket IN (?)',
+          [buckets],
+        )
+        return counts
+      })
       for (const row of counted) {
         const limit = limits.find((_, index) => buckets[index]?.equals(row.bucket))
         if (limit === undefined || Number(row.attempts) <= limit.attemptsMax) continue
@@ -39,8 +41,10 @@ export function createAttempts(pool: Pool): Attempts {
     },
     async takeBack(limits) {
       const buckets = limits.map(({ subject }) => bucketOf(subject)).sort(Buffer.compare)
-      await again(() =>
-        pool.query('UPDATE login_attempts SET attempts = GREATEST(attempts - 1, 0) WHERE bucket IN (?)', [buckets]),
+      await inTransaction(pool, (connection) =>
+        connection.query('UPDATE login_attempts SET attempts = GREATEST(attempts - 1, 0) WHERE bucket IN (?)', [
+          buckets,
+        ]),
       )
     },
     async sweep() {
@@ -55,13 +59,3 @@ const bucketOf = (subject: string): Buffer => createHash('sha256').update(subjec
 /** Rows in one order everywhere, so that few statements meet head-on. */
 const byBucket = (a: unknown[], b: unknown[]): number =>
   Buffer.isBuffer(a[0]) && Buffer.isBuffer(b[0]) ? Buffer.compare(a[0], b[0]) : 0
-
-async function again<T>(statement: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await statement()
-    } catch (error) {
-      if (!isDeadlock(error) || attempt === 5) throw error
-    }
-  }
-}

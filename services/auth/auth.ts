@@ -31,8 +31,8 @@ export async function startAuth(service: Service, config: AuthConfig): Promise<A
   const verifier = createTokenVerifier({ nats, log, issuer, audience, replicas })
   service.onStop(() => verifier.close())
   await verifier.loaded()
-  const signer = createSigner({ config, nats, pool, ids, log })
-  await signer.refresh(verifier.keys.entries)
+  const signer = createSigner({ config, nats, pool, ids, log, published: verifier.keys })
+  await signer.refresh()
 
   const parts: AuthParts = {
     config,

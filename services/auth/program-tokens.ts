@@ -65,7 +65,7 @@ export async function createToken(parts: AuthParts, request: CreateTokenRequest)
 export async function listTokens(parts: AuthParts, { actorId, memberId }: ListTokensRequest): Promise<TokensReply> {
   if (actorId !== memberId) await requireAdmin(parts, actorId)
   const [rows] = await parts.pool.query<Row[]>(
-    'SELECT * FROM program_tokens WHERE member_id = ? AND revoked_at_ms IS NULL AND expires_at_ms > ? ORDER BY id DESC LIMIT ?',
+    'SELECT * FROM program_tokens WHERE member_id = ? AND revoked_at_ms IS NULL AND expires_at_ms > ? ORDER BY created_at_ms DESC, id DESC LIMIT ?',
     [memberId, Date.now(), TOKENS_MAX],
   )
   return { tokens: rows.map(tokenOfRow) }

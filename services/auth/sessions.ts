@@ -116,7 +116,7 @@ export async function endSessions(
   const nowMs = Date.now()
   const [rows] = await connection.query<Row[]>(
     `SELECT id, refreshed_at_ms FROM sessions
-     WHERE member_id = ? AND ended_at_ms IS NULL AND expires_at_ms > ? ORDER BY id DESC LIMIT 1000 OFFSET ? FOR UPDATE`,
+     WHERE member_id = ? AND ended_at_ms IS NULL AND expires_at_ms > ? ORDER BY created_at_ms DESC, id DESC LIMIT 1000 OFFSET ? FOR UPDATE`,
     [memberId, nowMs, keepCount],
   )
   if (rows.length === 0) return []

@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import type { NatsConnection } from '@nats-io/transport-node'
 import jwt from 'jsonwebtoken'
 import type { Logger } from 'pino'
-import { openBucket } from '#mesh/buckets.ts'
+import { type BucketView, openBucket } from '#mesh/buckets.ts'
 import type { Ids } from '#mesh/ids.ts'
 import { type Pool, type PoolConnection, type Row, withNamedLock } from '#mesh/mysql.ts'
 import type { PublicKey, Role, RotateKeyReply, Scope } from '#mesh/protocol/auth.ts'
@@ -30,7 +30,7 @@ export interface Signer {
   /** A new key now, whatever the age of the old one. */
   rotate(): Promise<RotateKeyReply>
   /** Reads the keys, makes a new one when it is due, publishes what is to be known, drops what nobody needs. */
-  refresh(published: ReadonlyMap<string, string>): Promise<void>
+  refresh(): Promise<void>
 }
 
 interface Key extends KeyTimes {
@@ -44,13 +44,17 @@ export function createSigner(parts: {
   readonly pool: Pool
   readonly ids: Ids
   readonly log: Logger
+  /** What the bucket of public keys holds. */
+  readonly published: Pick<BucketView, 'entries'>
 }): Signer {
-  const { config, nats, pool, ids, log } = parts
+  const { config, nats, pool, ids, log, published } = parts
   let keys: readonly Key[] = []
   let unknownBefore: ReadonlySet<string> = new Set()
 
   const current = (): Key => {
-    const key = signingKey(keys, Date.now())
+    // What nobody can verify yet signs nothing, as long as there is another.
+    const known = keys.filter(({ id }) => published.entries.has(id))
+    const key = signingKey(known, Date.now()) ?? signingKey(keys, Date.now())
     if (key === undefined) throw new RpcError('auth_busy', 'There is no key to sign with yet.')
     return key
   }
@@ -75,6 +79,18 @@ export function createSigner(parts: {
     const known = new Map(keys.map((key) => [key.id, key]))
     keys = rows.map((row) => keyOfRow(row, known.get(String(row.id))))
   }
+  const publish = async (): Promise<void> => {
+    const wanted = new Map(keys.map(({ id, publicKey }) => [id, JSON.stringify(publicKey)]))
+    const missing = [...wanted].filter(([id, text]) => published.entries.get(id) !== text)
+    const unknown = [...published.entries.keys()].filter((id) => !wanted.has(id))
+    // Another instance may have made it since the keys were read: it goes when it is unknown twice.
+    const surplus = unknown.filter((id) => unknownBefore.has(id))
+    unknownBefore = new Set(unknown)
+    if (missing.length + surplus.length === 0) return
+    const kv = await openBucket(nats, Bucket.keys, config.replicas)
+    for (const [id, text] of missing) await kv.put(id, text)
+    for (const id of surplus) await kv.delete(id)
+  }
   const make = async (): Promise<RotateKeyReply> => {
     const nowMs = Date.now()
     const keyId = String(await ids.next())
@@ -89,20 +105,9 @@ export function createSigner(parts: {
       [keyId, pem, x, y, nowMs, usedFromMs],
     )
     await load()
+    await publish()
     log.info({ keyId, usedFromMs }, 'a signing key was made')
     return { keyId, usedFromMs }
-  }
-  const publish = async (published: ReadonlyMap<string, string>): Promise<void> => {
-    const wanted = new Map(keys.map(({ id, publicKey }) => [id, JSON.stringify(publicKey)]))
-    const missing = [...wanted].filter(([id, text]) => published.get(id) !== text)
-    const unknown = [...published.keys()].filter((id) => !wanted.has(id))
-    // Another instance may have made it since the keys were read: it goes when it is unknown twice.
-    const surplus = unknown.filter((id) => unknownBefore.has(id))
-    unknownBefore = new Set(unknown)
-    if (missing.length + surplus.length === 0) return
-    const kv = await openBucket(nats, Bucket.keys, config.replicas)
-    for (const [id, text] of missing) await kv.put(id, text)
-    for (const id of surplus) await kv.delete(id)
   }
   const dropExpired = async (): Promise<void> => {
     for (const { id, tokensUntilMs } of expiredKeys(keys, Date.now())) {
@@ -131,7 +136,7 @@ export function createSigner(parts: {
     },
     publicKeys: () => keys.map(({ publicKey }) => publicKey),
     rotate: () => withNamedLock(pool, 'auth-keys:', make),
-    async refresh(published) {
+    async refresh() {
       await load()
       if (isDue()) {
         await withNamedLock(pool, 'auth-keys:', async () => {
@@ -141,7 +146,7 @@ export function createSigner(parts: {
       }
       await dropExpired()
       await load()
-      await publish(published)
+      await publish()
     },
   }
 }

@@ -12,7 +12,7 @@ export function startUpkeep(service: Service, parts: AuthParts): void {
   const { pool, signer, verifier, outbox, denials, attempts, log } = parts
   const running = [
     every(KEYS_MS, 'keys', async () => {
-      if (verifier.keys.isCurrent()) await signer.refresh(verifier.keys.entries)
+      if (verifier.keys.isCurrent()) await signer.refresh()
     }),
     every(LEFTOVERS_MS, 'leftovers', async () => {
       await outbox.appendLeftovers(LEFTOVERS_MS)
