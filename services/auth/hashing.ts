@@ -24,10 +24,10 @@ export interface Hasher {
 
 const HASH_BYTES = 32
 const SALT_BYTES = 16
-/** Those that wait for their turn, at most: at 100 ms each and two at once the last one waits 10 s. */
-const WAITING_MAX = 200
+/** Those that wait for their turn, at most: at a quarter of a second each and two at once the last one waits 5 s. */
+const WAITING_MAX = 40
 
-/** Each hash takes a thread and 32 MB (at the default cost) for a tenth of a second, so few run at once. */
+/** Each hash takes a thread and 32 MB (at the default cost) for a quarter of a second, so few run at once. */
 export function createHasher(cost: PasswordCost, atOnceMax: number): Hasher {
   const nobodys: StoredPassword = { ...cost, salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) }
   const waiting: (() => void)[] = []
