@@ -21,7 +21,7 @@ export class Book {
     this.#accepted.set(name, orderIds)
     this.#accepted.set(`${name}g`, greedyIds)
     for (const [answer, count] of Object.entries(others)) {
-      this.#faults.push(`${name}: ${count} orders were answered ${answer}`)
+      if (count > 0) this.#faults.push(`${name}: ${count} orders were answered ${answer}`)
     }
   }
 

@@ -14,6 +14,9 @@ import { GIFT } from './workload.ts'
 export const ACCOUNT_SLOTS = 4
 export const MEMBERS = 1_000
 
+/** Orders that a member may send at once. */
+const BURST_MIN = 10
+
 export interface Address {
   readonly host: string
   readonly port: number
@@ -153,7 +156,7 @@ export class Exchange implements AsyncDisposable {
   async limitRate(perSecond: number): Promise<void> {
     for (const name of ['gateway', 'gateway-2']) {
       const { env } = this.#mesh.process(name).spec
-      if (env !== undefined) env.RATE_TRADE = `${perSecond}:${perSecond}`
+      if (env !== undefined) env.RATE_TRADE = `${perSecond}:${Math.max(perSecond, BURST_MIN)}`
       await this.#mesh.restart(name)
     }
   }

@@ -169,7 +169,8 @@ class Attempt<Event> {
       } finally {
         this.end()
         if (!inbox.isEmpty) inbox.take()
-        await reader.stop()
+        // Not waited for: from here on it hands over to nobody.
+        void reader.stop()
       }
     } finally {
       connection.destroy()

@@ -73,7 +73,7 @@ describe('the orders projection', function () {
         MARKET_SLOTS: '1',
         INSTANCE_ID: instanceId,
         HEALTH_PORT: String(port),
-        LOG_LEVEL: 'error',
+        LOG_LEVEL: process.env.TEST_LOG ?? 'error',
       },
       stdio: ['ignore', 'inherit', 'inherit'],
     })
@@ -131,7 +131,10 @@ describe('the orders projection', function () {
       const before = await position()
       const child = await start(`orders-${kills}`)
       const published = publish(60, 40)
-      while ((await position()) === before) await sleep(5)
+      while ((await position()) === before) {
+        assert(child.exitCode === null, 'the process runs')
+        await sleep(5)
+      }
       await sleep(kills * 7)
       child.kill('SIGKILL')
       await once(child, 'exit')
