@@ -8,67 +8,72 @@ const ENTRIES_MIN = 8
  * Takes no memory of its own before the first key.
  */
 export class IntMap {
+  /** Key, value, key, value, … Reads are cast to number: positions are masked, thus inside. */
   #entries = EMPTY
+  /** Of positions in `#entries`; even. */
   #mask = 0
   #count = 0
 
   get(key: number): number {
     const entries = this.#entries
     const mask = this.#mask
-    for (let at = homeOf(key) & mask; ; at = (at + 1) & mask) {
-      // Indexes are masked, thus in range, here and below.
-      const value = entries[2 * at + 1] as number
-      if (value === 0 || entries[2 * at] === key) return value
+    for (let at = homeOf(key) & mask; ; at = (at + 2) & mask) {
+      const value = entries[at | 1] as number
+      if (value === 0 || entries[at] === key) return value
     }
   }
 
   /** `value` is not 0. */
   set(key: number, value: number): void {
-    // The array may be another one after `#entryFor`.
-    const at = 2 * this.#entryFor(key) + 1
-    this.#entries[at] = value
+    const at = this.#entryFor(key)
+    this.#entries[at | 1] = value
   }
 
   /** Sets `bits` (not 0) in the key's value; returns what the value was. */
   setBits(key: number, bits: number): number {
-    const at = 2 * this.#entryFor(key) + 1
-    const value = this.#entries[at] as number
-    this.#entries[at] = value | bits
+    const at = this.#entryFor(key)
+    const entries = this.#entries
+    const value = entries[at | 1] as number
+    entries[at | 1] = value | bits
     return value
   }
 
   /** Clears `bits` in the value of a key that is present; returns what is left. A key without bits is absent. */
   clearBits(key: number, bits: number): number {
     const entries = this.#entries
-    const mask = this.#mask
-    let at = homeOf(key) & mask
-    while (entries[2 * at] !== key || entries[2 * at + 1] === 0) at = (at + 1) & mask
-    const left = (entries[2 * at + 1] as number) & ~bits
-    if (left !== 0) entries[2 * at + 1] = left
+    const at = this.#entryOf(key)
+    const left = (entries[at | 1] as number) & ~bits
+    if (left !== 0) entries[at | 1] = left
     else this.#deleteAt(at)
     return left
   }
 
   /** The key must be present. */
   delete(key: number): void {
-    const entries = this.#entries
-    const mask = this.#mask
-    let at = homeOf(key) & mask
-    while (entries[2 * at] !== key || entries[2 * at + 1] === 0) at = (at + 1) & mask
-    this.#deleteAt(at)
+    this.#deleteAt(this.#entryOf(key))
   }
 
-  #entryFor(key: number): number {
-    if (2 * this.#count >= this.#mask) this.#grow()
+  /** The key must be present. */
+  #entryOf(key: number): number {
     const entries = this.#entries
     const mask = this.#mask
     let at = homeOf(key) & mask
-    while (entries[2 * at + 1] !== 0) {
-      if (entries[2 * at] === key) return at
-      at = (at + 1) & mask
+    while (entries[at] !== key || entries[at | 1] === 0) at = (at + 2) & mask
+    return at
+  }
+
+  /** The key's entry, or a new one whose value is still 0. */
+  #entryFor(key: number): number {
+    if (this.#count << 2 >= this.#mask) this.#grow()
+    const entries = this.#entries
+    const mask = this.#mask
+    let at = homeOf(key) & mask
+    while (entries[at | 1] !== 0) {
+      if (entries[at] === key) return at
+      at = (at + 2) & mask
     }
     this.#count++
-    entries[2 * at] = key
+    entries[at] = key
     return at
   }
 
@@ -77,40 +82,40 @@ export class IntMap {
     const mask = this.#mask
     let hole = entry
     this.#count--
-    for (let at = (hole + 1) & mask; ; at = (at + 1) & mask) {
-      const value = entries[2 * at + 1] as number
+    for (let at = (hole + 2) & mask; ; at = (at + 2) & mask) {
+      const value = entries[at | 1] as number
       if (value === 0) break
-      const moved = entries[2 * at] as number
+      const key = entries[at] as number
       // An entry may move back to the hole unless its home lies behind the hole.
-      if (((at - homeOf(moved)) & mask) < ((at - hole) & mask)) continue
-      entries[2 * hole] = moved
-      entries[2 * hole + 1] = value
+      if (((at - homeOf(key)) & mask) < ((at - hole) & mask)) continue
+      entries[hole] = key
+      entries[hole | 1] = value
       hole = at
     }
-    entries[2 * hole + 1] = 0
+    entries[hole | 1] = 0
   }
 
   #grow(): void {
     const old = this.#entries
-    const size = Math.max(ENTRIES_MIN, old.length)
-    const entries = new Int32Array(2 * size)
-    const mask = size - 1
+    const entries = new Int32Array(Math.max(2 * ENTRIES_MIN, 2 * old.length))
+    const mask = entries.length - 2
     for (let from = 0; from < old.length; from += 2) {
-      const value = old[from + 1] as number
+      const value = old[from | 1] as number
       if (value === 0) continue
       const key = old[from] as number
       let at = homeOf(key) & mask
-      while (entries[2 * at + 1] !== 0) at = (at + 1) & mask
-      entries[2 * at] = key
-      entries[2 * at + 1] = value
+      while (entries[at | 1] !== 0) at = (at + 2) & mask
+      entries[at] = key
+      entries[at | 1] = value
     }
     this.#entries = entries
     this.#mask = mask
   }
 }
 
+/** Twice what an entry's number is to be, in its low bits. */
 function homeOf(key: number): number {
   let line = Math.imul(key >>> 3, 0x9e3779b1)
   line = Math.imul(line ^ (line >>> 15), 0x85ebca6b)
-  return ((line ^ (line >>> 13)) << 3) | (key & 7)
+  return ((line ^ (line >>> 13)) << 4) | ((key & 7) << 1)
 }
