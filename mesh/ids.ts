@@ -14,7 +14,8 @@ export interface Ids {
 /** A block that is older than this is dropped, so that ids stay in the order of time. */
 const BLOCK_MS_MAX = 500
 const BLOCK_COUNT_MIN = 64
-const FETCH_MS_MAX = 2_000
+/** A request that a dying instance took with it is lost: the wait for an answer is short. */
+const FETCH_MS_MAX = 500
 const RETRY_MS = 50
 /** How long an id is waited for, in milliseconds. */
 const WAIT_MS_MAX = 5_000

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS credentials (
   salt VARBINARY(32) NOT NULL,
   cost_log2 TINYINT NOT NULL COMMENT 'scrypt N',
   block_size TINYINT NOT NULL COMMENT 'scrypt r',
-  parallel TINYINT NOT NULL COMMENT 'scrypt p',
+  parallelism TINYINT NOT NULL COMMENT 'scrypt p',
   changed_at_ms BIGINT NOT NULL
 ) ENGINE = InnoDB;
 

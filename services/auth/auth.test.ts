@@ -22,6 +22,7 @@ import { RpcError } from '#mesh/rpc.ts'
 import { seedMembers } from '#mesh/seeding.ts'
 import { Bucket, Rpc } from '#mesh/subjects.ts'
 import { createDenials } from './denials.ts'
+import { createHasher } from './hashing.ts'
 import { ADMIN, type AuthMesh, eventually, exitOf, type NewMember, newMember, ready, startAuthMesh } from './testing.ts'
 
 describe('auth, two instances on real servers', function () {
@@ -161,6 +162,19 @@ describe('auth, two instances on real servers', function () {
         const expected = odd.length < 3 ? 'request_invalid' : 'credentials_invalid'
         await refused(Rpc.authLogin, { email: odd, password: 'x' }, expected)
       }
+    })
+
+    it('a password that was hashed at another cost is hashed anew at the next login', async () => {
+      const { memberId, login } = await newMember(mesh)
+      const old = await createHasher({ costLog2: 11, blockSize: 8, parallel: 1 }, 1).hash(login.password)
+      await mesh.pool.query(
+        'UPDATE credentials SET password_hash = ?, salt = ?, cost_log2 = 11, parallelism = 1 WHERE member_id = ?',
+        [old.hash, old.salt, memberId],
+      )
+      await mesh.ask(Rpc.authLogin, login)
+      const [rows] = await mesh.pool.query<Row[]>('SELECT * FROM credentials WHERE member_id = ?', [memberId])
+      assert.deepEqual([rows[0]?.cost_log2, rows[0]?.parallelism], [10, 3])
+      await mesh.ask(Rpc.authLogin, login)
     })
 
     it('guessing is limited per e-mail and place, and the right password does not help then', async () => {

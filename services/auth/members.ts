@@ -82,9 +82,9 @@ export async function insertCredentials(
   nowMs: number,
 ): Promise<void> {
   await connection.query(
-    `INSERT INTO credentials (member_id, password_hash, salt, cost_log2, block_size, parallel, changed_at_ms) VALUES ?
+    `INSERT INTO credentials (member_id, password_hash, salt, cost_log2, block_size, parallelism, changed_at_ms) VALUES ?
      ON DUPLICATE KEY UPDATE password_hash = VALUES(password_hash), salt = VALUES(salt), cost_log2 = VALUES(cost_log2),
-       block_size = VALUES(block_size), parallel = VALUES(parallel), changed_at_ms = VALUES(changed_at_ms)`,
+       block_size = VALUES(block_size), parallelism = VALUES(parallelism), changed_at_ms = VALUES(changed_at_ms)`,
     [memberIds.map((memberId) => [memberId, hash, salt, costLog2, blockSize, parallel, nowMs])],
   )
 }

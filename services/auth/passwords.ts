@@ -41,7 +41,7 @@ export async function provePassword(
   return stored
 }
 
-export const SELECT_PASSWORD = `SELECT m.id, m.email, c.password_hash, c.salt, c.cost_log2, c.block_size, c.parallel
+export const SELECT_PASSWORD = `SELECT m.id, m.email, c.password_hash, c.salt, c.cost_log2, c.block_size, c.parallelism
   FROM members m JOIN credentials c ON c.member_id = m.id`
 
 export const passwordOfRow = (row: Row): StoredPassword => ({
@@ -49,7 +49,7 @@ export const passwordOfRow = (row: Row): StoredPassword => ({
   salt: row.salt,
   costLog2: Number(row.cost_log2),
   blockSize: Number(row.block_size),
-  parallel: Number(row.parallel),
+  parallel: Number(row.parallelism),
 })
 
 /** The password that was proven a moment ago is the member's yet. The caller has locked the member's row. */
