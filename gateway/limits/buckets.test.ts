@@ -19,6 +19,7 @@ describe('token buckets', () => {
   it('say how long to wait', () => {
     const buckets = createBuckets({ perSecond: 1, burst: 1 }, () => 0)
     assert.equal(buckets.take(7), 0)
+    buckets.spent()
     buckets.settle(7, -9)
     assert.equal(buckets.take(7), 10)
   })
