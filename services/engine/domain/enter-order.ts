@@ -32,7 +32,7 @@ export function enterOrder(state: EngineState, item: EnterOrder, accountSlot: nu
   emitBookChanged(market, side, own, execution, context)
 }
 
-/** The book refuses for these reasons as well; those before it is asked are the ones that a hold hangs on. */
+/** What the book refuses, beyond what is checked before it is asked because a hold hangs on it. */
 export const CODE_OF_REFUSAL: Record<BookRejectCode, MachineCode> = {
   order_id_invalid: 'id_conflict',
   side_invalid: 'id_conflict',
@@ -50,7 +50,6 @@ function whyNot(market: Market, item: EnterOrder, holdMinor: bigint): MachineCod
   const { side, orderType, priceTicks, quoteTickLots } = item
   if (market.status === 'halted') return 'market_halted'
   if (market.status === 'cancel_only') return 'market_cancel_only'
-  if (market.book.has(item.orderId)) return 'order_id_known'
   const isByQuote = quoteTickLots !== undefined
   if (!isWhole(priceTicks, PRICE_TICKS_MAX)) return 'price_invalid'
   if (isByQuote && (orderType === 'limit' || !isWhole(quoteTickLots, TICK_LOTS_MAX))) return 'amount_invalid'

@@ -12,6 +12,7 @@ export interface OrderRecord {
   readonly executedLots: number
   /** Sum of price × lots of all fills; beyond 2^53 for orders that trade far better than their own price. */
   readonly executedTickLots: bigint
+  /** Below 2^64: all fees of an asset together are a part of the money that exists of it. */
   readonly feeMinor: bigint
   readonly createdAtUs: number
   readonly receivedAtUs: number
@@ -32,102 +33,135 @@ const RECEIVED_AT = 7
 
 const RATE_RANGE = 2 ** 17
 const LOW_RANGE = 2 ** 53
+const FEE_RANGE = 2n ** 64n
 const SLOTS_MAX = 256
 
+/** Records per page: 64 KB, so that growing never copies much and leaves no holes behind. */
+const PAGE_BITS = 10
+const PAGE_RECORDS = 1 << PAGE_BITS
+const IN_PAGE = PAGE_RECORDS - 1
 /** Records made room for at once by a market's first order. */
 const RECORDS_MIN = 8
 
+interface Page {
+  readonly numbers: Float64Array
+  /** The same bytes, for amounts of money. */
+  readonly minors: BigUint64Array
+  readonly clientOrderIds: (string | undefined)[]
+}
+
 /**
  * One record per resting order, at the index that the book gives it (`slotOf`).
- * Takes no memory before the first order, then grows by doubling.
+ * Takes no memory before the first order. The first page grows by doubling, then whole pages are added.
  */
 export class OrderRecords {
-  #numbers = new Float64Array(0)
-  #minors = new BigUint64Array(0)
-  readonly #clientOrderIds: (string | undefined)[] = []
+  readonly #pages: Page[] = []
 
   write(index: number, record: OrderRecord): void {
     assert(record.accountSlot >= 0 && record.accountSlot < SLOTS_MAX)
     assert(record.makerFeePpm < RATE_RANGE && record.takerFeePpm < RATE_RANGE)
-    this.#reserve(index + 1)
-    const numbers = this.#numbers
-    const at = index * WORDS
+    assert(record.feeMinor < FEE_RANGE)
+    const { numbers, minors, clientOrderIds } = this.#pageFor(index)
+    const at = wordOf(index)
+    const { executedTickLots } = record
     numbers[at + MEMBER] = record.memberId
     numbers[at + EXECUTED_LOTS] = record.executedLots
-    numbers[at + EXECUTED_LOW] = Number(record.executedTickLots & (2n ** 53n - 1n))
-    numbers[at + EXECUTED_HIGH] = Number(record.executedTickLots >> 53n)
-    this.#minors[at + FEE_MINOR] = record.feeMinor
+    numbers[at + EXECUTED_LOW] = executedTickLots === 0n ? 0 : Number(executedTickLots & (2n ** 53n - 1n))
+    numbers[at + EXECUTED_HIGH] = executedTickLots === 0n ? 0 : Number(executedTickLots >> 53n)
+    minors[at + FEE_MINOR] = record.feeMinor
     numbers[at + TERMS] = (record.accountSlot * RATE_RANGE + record.makerFeePpm) * RATE_RANGE + record.takerFeePpm
     numbers[at + CREATED_AT] = record.createdAtUs
     numbers[at + RECEIVED_AT] = record.receivedAtUs
-    this.#clientOrderIds[index] = record.clientOrderId
+    clientOrderIds[index & IN_PAGE] = record.clientOrderId
   }
 
   read(index: number): OrderRecord {
-    const at = index * WORDS
+    const { numbers, minors, clientOrderIds } = this.#page(index)
+    const at = wordOf(index)
+    const terms = wordAt(numbers, at + TERMS)
     return {
-      memberId: this.memberId(index),
-      accountSlot: this.accountSlot(index),
-      clientOrderId: this.#clientOrderIds[index],
-      makerFeePpm: this.makerFeePpm(index),
-      takerFeePpm: this.#word(at + TERMS) % RATE_RANGE,
-      executedLots: this.executedLots(index),
-      executedTickLots: (BigInt(this.#word(at + EXECUTED_HIGH)) << 53n) + BigInt(this.#word(at + EXECUTED_LOW)),
-      feeMinor: this.#minors[at + FEE_MINOR] ?? 0n,
-      createdAtUs: this.#word(at + CREATED_AT),
-      receivedAtUs: this.#word(at + RECEIVED_AT),
+      memberId: wordAt(numbers, at + MEMBER),
+      accountSlot: Math.floor(terms / (RATE_RANGE * RATE_RANGE)),
+      clientOrderId: clientOrderIds[index & IN_PAGE],
+      makerFeePpm: Math.floor(terms / RATE_RANGE) % RATE_RANGE,
+      takerFeePpm: terms % RATE_RANGE,
+      executedLots: wordAt(numbers, at + EXECUTED_LOTS),
+      executedTickLots:
+        (BigInt(wordAt(numbers, at + EXECUTED_HIGH)) << 53n) + BigInt(wordAt(numbers, at + EXECUTED_LOW)),
+      feeMinor: minors[at + FEE_MINOR] ?? 0n,
+      createdAtUs: wordAt(numbers, at + CREATED_AT),
+      receivedAtUs: wordAt(numbers, at + RECEIVED_AT),
     }
   }
 
   memberId(index: number): number {
-    return this.#word(index * WORDS + MEMBER)
+    return wordAt(this.#page(index).numbers, wordOf(index) + MEMBER)
   }
 
   accountSlot(index: number): number {
-    return Math.floor(this.#word(index * WORDS + TERMS) / (RATE_RANGE * RATE_RANGE))
+    return Math.floor(wordAt(this.#page(index).numbers, wordOf(index) + TERMS) / (RATE_RANGE * RATE_RANGE))
   }
 
   makerFeePpm(index: number): number {
-    return Math.floor(this.#word(index * WORDS + TERMS) / RATE_RANGE) % RATE_RANGE
+    return Math.floor(wordAt(this.#page(index).numbers, wordOf(index) + TERMS) / RATE_RANGE) % RATE_RANGE
   }
 
   executedLots(index: number): number {
-    return this.#word(index * WORDS + EXECUTED_LOTS)
+    return wordAt(this.#page(index).numbers, wordOf(index) + EXECUTED_LOTS)
   }
 
   /** Books one fill of a resting order. `tickLots` is price × lots, at most 2^53−1. */
   addFill(index: number, lots: number, tickLots: number, feeMinor: bigint): void {
-    const at = index * WORDS
-    const numbers = this.#numbers
-    numbers[at + EXECUTED_LOTS] = this.#word(at + EXECUTED_LOTS) + lots
-    const low = this.#word(at + EXECUTED_LOW)
+    const { numbers, minors } = this.#page(index)
+    const at = wordOf(index)
+    numbers[at + EXECUTED_LOTS] = wordAt(numbers, at + EXECUTED_LOTS) + lots
+    const low = wordAt(numbers, at + EXECUTED_LOW)
     const room = LOW_RANGE - low
     if (tickLots < room) {
       numbers[at + EXECUTED_LOW] = low + tickLots
     } else {
       numbers[at + EXECUTED_LOW] = tickLots - room
-      numbers[at + EXECUTED_HIGH] = this.#word(at + EXECUTED_HIGH) + 1
+      numbers[at + EXECUTED_HIGH] = wordAt(numbers, at + EXECUTED_HIGH) + 1
     }
-    if (feeMinor !== 0n) this.#minors[at + FEE_MINOR] = (this.#minors[at + FEE_MINOR] ?? 0n) + feeMinor
+    const sum = (minors[at + FEE_MINOR] ?? 0n) + feeMinor
+    assert(sum < FEE_RANGE)
+    minors[at + FEE_MINOR] = sum
   }
 
   /** Lets go of what an ended order kept on the heap. Its other words stay until the index is used again. */
   clear(index: number): void {
-    this.#clientOrderIds[index] = undefined
+    this.#page(index).clientOrderIds[index & IN_PAGE] = undefined
   }
 
-  #word(at: number): number {
-    const value = this.#numbers[at]
-    assert(value !== undefined)
-    return value
+  #page(index: number): Page {
+    const page = this.#pages[index >>> PAGE_BITS]
+    assert(page !== undefined)
+    return page
   }
 
-  #reserve(records: number): void {
-    const words = records * WORDS
-    if (words <= this.#numbers.length) return
-    const numbers = new Float64Array(Math.max(words, this.#numbers.length * 2, RECORDS_MIN * WORDS))
-    numbers.set(this.#numbers)
-    this.#numbers = numbers
-    this.#minors = new BigUint64Array(numbers.buffer)
+  #pageFor(index: number): Page {
+    const number = index >>> PAGE_BITS
+    let page = this.#pages[number]
+    if (page !== undefined && wordOf(index) < page.numbers.length) return page
+    let records = PAGE_RECORDS
+    // The book hands out its places in order, so only the first page is ever short.
+    if (number === 0) for (records = RECORDS_MIN; records <= (index & IN_PAGE); ) records *= 2
+    page = grown(page, records)
+    this.#pages[number] = page
+    return page
   }
+}
+
+const wordOf = (index: number): number => (index & IN_PAGE) * WORDS
+
+function wordAt(numbers: Float64Array, at: number): number {
+  const value = numbers[at]
+  assert(value !== undefined)
+  return value
+}
+
+function grown(page: Page | undefined, records: number): Page {
+  const numbers = new Float64Array(records * WORDS)
+  if (page !== undefined) numbers.set(page.numbers)
+  return { numbers, minors: new BigUint64Array(numbers.buffer), clientOrderIds: page?.clientOrderIds ?? [] }
 }
