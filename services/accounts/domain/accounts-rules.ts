@@ -156,7 +156,7 @@ function refuse(
  */
 function isEdgeCommand(item: unknown): item is AccountEdgeCommand {
   if (typeof item !== 'object' || item === null) return false
-  const command: { readonly [field: string]: unknown } = { ...item }
+  const command = item as Fields
   if (!isId(command.commandId) || !isId(command.memberId) || typeof command.replyTo !== 'string') return false
   if (command.sentAtUs !== undefined && typeof command.sentAtUs !== 'number') return false
   if (command.clientOrderId !== undefined && !isClientOrderId(command.clientOrderId)) return false
@@ -183,6 +183,8 @@ function isEdgeCommand(item: unknown): item is AccountEdgeCommand {
   }
 }
 
+type Fields = Readonly<Record<string, unknown>>
+
 const STATUSES: ReadonlySet<unknown> = new Set<AccountStatus>(['active', 'blocked', 'closed'])
 const REFERENCE_CHARS_MAX = 256
 const CLIENT_ORDER_ID = /^[A-Za-z0-9._-]{1,64}$/
@@ -191,14 +193,13 @@ const isId = (value: unknown): value is number => Number.isSafeInteger(value) &&
 
 const isClientOrderId = (value: unknown): boolean => typeof value === 'string' && CLIENT_ORDER_ID.test(value)
 
-function isPlaceOrder(command: { readonly [field: string]: unknown }): boolean {
-  const { contentHash, instrument, side, orderType, createdAtUs } = command
+function isPlaceOrder({ contentHash, instrument, side, orderType, createdAtUs }: Fields): boolean {
   if (!Number.isSafeInteger(contentHash) || Number(contentHash) < 0) return false
   if (typeof instrument !== 'string' || typeof createdAtUs !== 'number') return false
   return (side === 'buy' || side === 'sell') && (orderType === 'limit' || orderType === 'market')
 }
 
-function isLedgerCommand({ reference, asset, amountMinor }: { readonly [field: string]: unknown }): boolean {
+function isLedgerCommand({ reference, asset, amountMinor }: Fields): boolean {
   if (typeof reference !== 'string' || reference.length > REFERENCE_CHARS_MAX) return false
   return typeof asset === 'string' && typeof amountMinor === 'string'
 }
