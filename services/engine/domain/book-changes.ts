@@ -38,12 +38,13 @@ export const levelAt = (market: Market, side: Side, priceTicks: number): Level =
 ]
 
 /** The fills went through these levels from the best on; each of them has less now. */
-function metLevels(market: Market, side: Side, { pricesTicks }: Execution): readonly Level[] {
-  if (pricesTicks.length === 0) return NO_LEVELS
+function metLevels(market: Market, side: Side, { fillsCount, pricesTicks }: Execution): readonly Level[] {
+  if (fillsCount === 0) return NO_LEVELS
   const other = side === 'buy' ? 'sell' : 'buy'
   const levels: Level[] = []
   let last = 0
-  for (const priceTicks of pricesTicks) {
+  for (let index = 0; index < fillsCount; index++) {
+    const priceTicks = pricesTicks[index] ?? 0
     if (priceTicks === last) continue
     last = priceTicks
     levels.push(levelAt(market, other, priceTicks))

@@ -116,7 +116,6 @@ export function tell(
     orderId,
     memberId,
     status,
-    ...(reason === undefined ? undefined : { reason }),
     fills,
     consumedMinor,
     releasedMinor,
@@ -125,27 +124,34 @@ export function tell(
     executedLots,
     timeUs,
   }
-  const ticket = context.send(Log.accounts, order.accountSlot, outcome)
+  const ticket = context.send(Log.accounts, order.accountSlot, reason === undefined ? outcome : { ...outcome, reason })
   if (replyTo === '') return
-  const { clientOrderId, quoteTickLots } = order
   const state: OrderState = {
     orderId,
     memberId,
-    ...(clientOrderId === undefined ? undefined : { clientOrderId }),
     instrument: order.instrument,
     side: order.side,
     orderType: order.orderType,
     priceTicks,
     amountLots,
-    ...(quoteTickLots === undefined ? undefined : { quoteTickLots }),
     executedLots,
     executedQuoteMinor: (order.executedTickLots * quoteMinorPerTickLot).toString(),
     feeMinor: order.feeMinor.toString(),
     status,
-    ...(reason === undefined ? undefined : { reason }),
     createdAtUs: order.createdAtUs,
     receivedAtUs: order.receivedAtUs,
     updatedAtUs: timeUs,
   }
-  context.reply(replyTo, { kind: 'order', cause, commandId, order: state, fills }, ticket)
+  context.reply(replyTo, { kind: 'order', cause, commandId, order: withOptions(state, order, reason), fills }, ticket)
+}
+
+/** Whole objects are copied, as a spread inside a literal is slow, and this is done for every order. */
+function withOptions(
+  state: OrderState,
+  { clientOrderId, quoteTickLots }: Order,
+  reason: MachineCode | undefined,
+): OrderState {
+  let whole = clientOrderId === undefined ? state : { ...state, clientOrderId }
+  if (quoteTickLots !== undefined) whole = { ...whole, quoteTickLots }
+  return reason === undefined ? whole : { ...whole, reason }
 }

@@ -8,6 +8,8 @@ const NONE = -1
  * settled before the taker's record is written: it may get the place of one of them.
  */
 export class Execution implements BookSink {
+  /** As many of the lists' entries mean something; the lists keep their room. */
+  fillsCount = 0
   readonly makerIds: number[] = []
   readonly makerPlaces: number[] = []
   readonly makerRemainingLots: number[] = []
@@ -21,18 +23,10 @@ export class Execution implements BookSink {
   endReason: EndReason | undefined
 
   begin(): void {
-    this.makerIds.length = 0
-    this.makerPlaces.length = 0
-    this.makerRemainingLots.length = 0
-    this.pricesTicks.length = 0
-    this.lots.length = 0
+    this.fillsCount = 0
     this.restingPlace = NONE
     this.restingLots = 0
     this.endReason = undefined
-  }
-
-  get fillsCount(): number {
-    return this.lots.length
   }
 
   traded(
@@ -43,11 +37,12 @@ export class Execution implements BookSink {
     lots: number,
     makerRemainingLots: number,
   ): void {
-    this.makerIds.push(makerId)
-    this.makerPlaces.push(makerPlace)
-    this.makerRemainingLots.push(makerRemainingLots)
-    this.pricesTicks.push(priceTicks)
-    this.lots.push(lots)
+    const index = this.fillsCount++
+    this.makerIds[index] = makerId
+    this.makerPlaces[index] = makerPlace
+    this.makerRemainingLots[index] = makerRemainingLots
+    this.pricesTicks[index] = priceTicks
+    this.lots[index] = lots
   }
 
   rested(_orderId: number, place: number, remainingLots: number): void {
