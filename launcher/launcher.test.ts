@@ -7,9 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
-import { Launched } from './fixtures/launched.ts'
+import { Launched, privateEnv } from './fixtures/launched.ts'
 import { processIdentity } from './run-state.ts'
-import { binDirectory } from './servers/directories.ts'
 import { freePort } from './servers/ports.ts'
 
 type Answer = { instance: string; pid: number; mode: string }
@@ -18,20 +17,11 @@ type Marked = { name: string; pid: number }
 describe('launcher', function () {
   this.timeout(300_000)
   let directory: string
-  let publicPort: number
   let env: NodeJS.ProcessEnv
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'exchange-launcher-'))
-    publicPort = await freePort()
-    env = {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      EXCHANGE_DATA_DIR: directory,
-      EXCHANGE_BIN_DIR: binDirectory(),
-      PUBLIC_PORT: `${publicPort}`,
-      TRAEFIK_DASHBOARD_PORT: `${await freePort()}`,
-    }
+    env = await privateEnv(directory)
   })
   after(() => rmSync(directory, { recursive: true, force: true }))
 
@@ -74,7 +64,7 @@ describe('launcher', function () {
       assert.notEqual(processNamed(name).pid, pid)
     }
     const { pid } = await ask()
-    await fetch(`http://127.0.0.1:${publicPort}/crash`, { method: 'POST' })
+    await fetch(`http://127.0.0.1:${env.PUBLIC_PORT}/crash`, { method: 'POST' })
     await mesh.until(/gateway-1 +ended \(exit code 3\)/, 1000)
     await mesh.until(/gateway-1 +ready again/, 3000)
     await eventually(async () => assert.notEqual((await ask()).pid, pid))
@@ -192,7 +182,7 @@ describe('launcher', function () {
   }
 
   async function ask(): Promise<Answer> {
-    return (await (await fetch(`http://127.0.0.1:${publicPort}/`)).json()) as Answer
+    return (await (await fetch(`http://127.0.0.1:${env.PUBLIC_PORT}/`)).json()) as Answer
   }
 
   function processes(): Marked[] {

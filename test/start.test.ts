@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Launched } from '#launcher/fixtures/launched.ts'
+import { Launched, privateEnv } from '#launcher/fixtures/launched.ts'
 import { run } from '#launcher/servers/child-process.ts'
-import { binDirectory, projectDirectory } from '#launcher/servers/directories.ts'
-import { freePort } from '#launcher/servers/ports.ts'
+import { projectDirectory } from '#launcher/servers/directories.ts'
 
 describe('npm start', function () {
   this.timeout(300_000)
@@ -15,16 +14,8 @@ describe('npm start', function () {
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'exchange-start-'))
-    const publicPort = await freePort()
-    publicUrl = `http://127.0.0.1:${publicPort}`
-    env = {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      EXCHANGE_DATA_DIR: directory,
-      EXCHANGE_BIN_DIR: binDirectory(),
-      PUBLIC_PORT: `${publicPort}`,
-      TRAEFIK_DASHBOARD_PORT: `${await freePort()}`,
-    }
+    env = await privateEnv(directory)
+    publicUrl = `http://127.0.0.1:${env.PUBLIC_PORT}`
   })
   after(() => rmSync(directory, { recursive: true, force: true }))
 
