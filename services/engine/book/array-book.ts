@@ -13,7 +13,6 @@ const NO_LIQUIDITY = 1 satisfies typeof EndReason.noLiquidity
 const WORST_PRICE = 2 satisfies typeof EndReason.worstPrice
 const FILLS_LIMIT = 3 satisfies typeof EndReason.fillsLimit
 const LESS_THAN_ONE_LOT = 4 satisfies typeof EndReason.lessThanOneLot
-const PRICE_MAX = 2 ** 31 - 1
 const LOTS_RANGE = 2 ** 53
 
 /** No slot, no level. */
@@ -99,9 +98,10 @@ export class ArrayBook implements Book {
     if (!isPrice(priceTicks)) return 'price_out_of_range'
     if (!isWhole(amountLots)) return 'amount_out_of_range'
     if (this.#count >= this.#ordersMax) return 'book_full'
+    const price = priceTicks | 0
     let remaining = amountLots
-    if (this.#crosses(side, priceTicks)) {
-      remaining = this.#match(orderId, side, priceTicks, amountLots)
+    if (this.#crosses(side, price)) {
+      remaining = this.#match(orderId, side, price, amountLots)
       if (remaining === 0 || this.#endReason === FILLS_LIMIT) {
         this.#sink.ended(orderId, NONE, remaining, this.#endReason)
         return 'accepted'
@@ -113,7 +113,7 @@ export class ArrayBook implements Book {
     this.#orderInts[(slot << ORDER_INT) | HASH] = hash
     this.#totals[slot] = amountLots
     this.#ids.add(hash, slot, found)
-    this.#append(slot, side, priceTicks, remaining)
+    this.#append(slot, side, price, remaining)
     this.#sink.rested(orderId, slot, remaining)
     return 'accepted'
   }
@@ -646,7 +646,7 @@ function isWhole(value: number): boolean {
 }
 
 function isPrice(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 1 && value <= PRICE_MAX
+  return typeof value === 'number' && (value | 0) === value && value >= 1
 }
 
 /** The lots that this many tick × lots pay for. The quotient of floats may round up to the next whole number; no further. */
