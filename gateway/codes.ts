@@ -114,6 +114,7 @@ export const CODES = {
     status: 504,
     text: 'The outcome cannot be known now: ask for the order by its id or clientOrderId, or repeat the request.',
   },
+  publish_unknown: { status: 504, text: 'This is decided and kept; the account hears of it shortly.' },
   slot_halted: { status: 503, text: 'This part of the exchange is halted; an operator has to look.' },
   slot_unavailable: { status: 503, text: 'This part of the exchange has no owner at the moment; try again soon.' },
   projection_behind: { status: 503, text: 'History is not up to date yet; try again soon.' },

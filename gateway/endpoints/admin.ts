@@ -265,12 +265,7 @@ function definitionEndpoints(parts: Parts): Endpoint[] {
 const PAGE_DEFAULT = 100
 
 function memberEndpoints({ nats }: Parts): Endpoint[] {
-  const setBlocked = async (
-    subject: string,
-    actorId: number,
-    id: string | undefined,
-    body: object,
-  ): Promise<Answer> => {
+  const change = async (subject: string, actorId: number, id: string | undefined, body: object): Promise<Answer> => {
     await askAuth<auth.DoneReply>(nats, subject, { actorId, memberId: idOf(id ?? '', 'memberId'), ...body })
     return ok(DONE)
   }
@@ -328,8 +323,8 @@ function memberEndpoints({ nats }: Parts): Endpoint[] {
       summary: 'Block a member: no token is good, no command is taken',
       body: memberSchemas.Block,
       answers: { 200: memberSchemas.Done },
-      codes: ['member_closed', 'last_admin', ...AUTH_CODES],
-      handle: ({ params, body, identity }) => setBlocked(Rpc.authBlockMember, identity.memberId, params.memberId, body),
+      codes: ['member_closed', 'last_admin', 'publish_unknown', ...AUTH_CODES],
+      handle: ({ params, body, identity }) => change(Rpc.authBlockMember, identity.memberId, params.memberId, body),
     }),
     endpoint({
       method: 'POST',
@@ -340,9 +335,22 @@ function memberEndpoints({ nats }: Parts): Endpoint[] {
       summary: 'Unblock a member',
       body: memberSchemas.Block,
       answers: { 200: memberSchemas.Done },
-      codes: ['member_closed', ...AUTH_CODES],
-      handle: ({ params, body, identity }) =>
-        setBlocked(Rpc.authUnblockMember, identity.memberId, params.memberId, body),
+      codes: ['member_closed', 'publish_unknown', ...AUTH_CODES],
+      handle: ({ params, body, identity }) => change(Rpc.authUnblockMember, identity.memberId, params.memberId, body),
+    }),
+    endpoint({
+      method: 'PUT',
+      path: '/admin/members/{memberId}/roles',
+      access: 'admin',
+      kind: 'admin',
+      tag: 'Admin',
+      summary: 'Give a member roles',
+      description:
+        'Every member is a `member`. Ends his sessions, and with the role of a broker his tokens for others.',
+      body: memberSchemas.Roles,
+      answers: { 200: memberSchemas.Done },
+      codes: ['missing_field', 'own_roles', ...AUTH_CODES],
+      handle: ({ params, body, identity }) => change(Rpc.authSetRoles, identity.memberId, params.memberId, body),
     }),
     endpoint({
       method: 'GET',

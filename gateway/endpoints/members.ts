@@ -17,7 +17,13 @@ export const askAuth = <Result>(nats: NatsConnection, subject: string, request: 
 
 export const timeOfMs = (ms: number): string => formatTime(ms * 1000)
 
-const AUTH_CODES = ['request_invalid', 'auth_busy', 'service_unavailable', 'service_timeout'] as const
+const AUTH_CODES = [
+  'request_invalid',
+  'auth_busy',
+  'database_unavailable',
+  'service_unavailable',
+  'service_timeout',
+] as const
 const DONE = '{"done":true}'
 
 export function memberEndpoints(nats: NatsConnection): Endpoint[] {
@@ -80,7 +86,7 @@ export function memberEndpoints(nats: NatsConnection): Endpoint[] {
       summary: 'Close the membership, for good',
       body: schemas.Closing,
       answers: { 200: schemas.Done },
-      codes: ['credentials_invalid', 'login_rate_limited', 'member_unknown', ...AUTH_CODES],
+      codes: ['credentials_invalid', 'login_rate_limited', 'member_unknown', 'last_admin', ...AUTH_CODES],
       handle: async ({ body, identity, address }) => {
         await askAuth<auth.DoneReply>(nats, Rpc.authCloseMember, {
           ...body,
@@ -91,6 +97,17 @@ export function memberEndpoints(nats: NatsConnection): Endpoint[] {
       },
     }),
 
+    endpoint({
+      method: 'GET',
+      path: '/jwks',
+      access: 'public',
+      kind: 'public',
+      tag: 'Sessions',
+      summary: 'The public keys by which tokens are verified',
+      answers: { 200: schemas.Jwks },
+      codes: ['service_unavailable', 'service_timeout'],
+      handle: async () => ok(JSON.stringify(await askAuth<auth.JwksReply>(nats, Rpc.authJwks, {}))),
+    }),
     endpoint({
       method: 'POST',
       path: '/sessions',

@@ -28,7 +28,9 @@ export const NewMarket = Type.Object(
     amountMin: Type.Optional(decimal('')),
     makerFeePpm: Type.Optional(Ppm),
     takerFeePpm: Type.Optional(Ppm),
-    slippagePpm: Type.Optional(Ppm),
+    slippagePpm: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 1_000_000, default: 50_000, description: 'Parts per million.' }),
+    ),
   },
   CLOSED,
 )

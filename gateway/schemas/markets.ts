@@ -16,7 +16,9 @@ export const MarketInfo = Type.Object(
     amountMin: decimal('The smallest amount of a new order.'),
     makerFeePpm: Ppm,
     takerFeePpm: Ppm,
-    slippagePpm: Ppm,
+    slippagePpm: Type.Integer({
+      description: 'How far a market order without a worst price goes, in parts per million.',
+    }),
     status: MarketStatusName,
   },
   { $id: 'Market' },

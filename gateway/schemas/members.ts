@@ -1,7 +1,8 @@
 import Type from 'typebox'
 import { CLOSED, Id, nullable, Time } from './common.ts'
 
-const Email = Type.String({ minLength: 3, maxLength: 254, format: 'email', examples: ['ann@example.com'] })
+// Whether it is an address is auth's to say (`email_invalid`), so there is no format here.
+const Email = Type.String({ minLength: 3, maxLength: 254, examples: ['ann@example.com'] })
 const NewPassword = Type.String({ minLength: 1, maxLength: 200, description: '8 to 200 characters.' })
 const Password = Type.String({ minLength: 1, maxLength: 200 })
 export const TokenId = Type.String({ pattern: '^[0-9]{1,16}$' })
@@ -40,6 +41,20 @@ export const EndSessionsQuery = Type.Object(
 export const PasswordChange = Type.Object({ currentPassword: Password, newPassword: NewPassword }, CLOSED)
 export const Closing = Type.Object({ password: Password }, CLOSED)
 export const Done = Type.Object({ done: Type.Literal(true) })
+
+export const Jwks = Type.Object({
+  keys: Type.Array(
+    Type.Object({
+      kty: Type.Literal('EC'),
+      crv: Type.Literal('P-256'),
+      x: Type.String(),
+      y: Type.String(),
+      kid: Type.String(),
+      alg: Type.Literal('ES256'),
+      use: Type.Literal('sig'),
+    }),
+  ),
+})
 
 export const NewToken = Type.Object(
   {

@@ -15,6 +15,11 @@ export interface TestMesh extends AsyncDisposable {
   readonly admin: { readonly email: string; readonly password: string }
   /** `accounts`, `gateway-2`, …; a first instance has no number. */
   process(name: string): OwnedProcess
+  /** Starts one more instance, with settings of its own. */
+  add(
+    service: keyof typeof SERVICES,
+    env?: Readonly<Record<string, string>>,
+  ): Promise<{ readonly name: string; readonly url: string }>
   /** Ends a process (SIGKILL) and starts it again. */
   restart(name: string): Promise<void>
   readonly servers: {
@@ -80,7 +85,11 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     LOG_LEVEL: 'info',
     ...options.env,
   }
-  const startOne = async (service: keyof typeof SERVICES, number: number): Promise<void> => {
+  const startOne = async (
+    service: keyof typeof SERVICES,
+    number: number,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<string> => {
     const name = number === 1 ? service : `${service}-${number}`
     const port = await freePort()
     const ports =
@@ -88,12 +97,12 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
         ? { GATEWAY_PORT: String(port), GATEWAY_HOST: loopback }
         : { HEALTH_PORT: String(port), HEALTH_HOST: loopback }
     const url = `http://${loopback}:${port}`
-    if (service === 'gateway') urls.push(url)
+    if (service === 'gateway') urls[number - 1] = url
     const owned = await startProcess({
       name,
       command: process.execPath,
       args: [join(ROOT, SERVICES[service])],
-      env: { ...env, ...ports, INSTANCE_ID: `${service}-${number}` },
+      env: { ...env, ...more, ...ports, INSTANCE_ID: `${service}-${number}` },
       cwd: ROOT,
       output: { file: join(directory, `${name}.log`) },
       isReady: () => isReady(`${url}/health/ready`),
@@ -101,6 +110,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       stopTimeoutMs: STOP_MS_MAX,
     })
     processes.set(name, owned)
+    return url
   }
   try {
     const names = Object.keys(SERVICES) as (keyof typeof SERVICES)[]
@@ -119,6 +129,10 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     mysqlUrl: mariadb.url,
     admin,
     process: processNamed,
+    add: async (service, more = {}) => {
+      const number = [...processes.keys()].filter((name) => name.split('-')[0] === service).length + 1
+      return { name: `${service}-${number}`, url: await startOne(service, number, more) }
+    },
     restart: async (name) => {
       const owned = processNamed(name)
       await owned.kill()
