@@ -119,6 +119,23 @@ export class NaiveBook implements Pick<Book, 'placeLimit' | 'placeMarket' | 'pla
     return [...this.bids, ...this.asks].flatMap((level) => level.queue)
   }
 
+  /** As README.md describes it. */
+  stateHash(): string {
+    const words = this.inOrder().flatMap(({ side, price, id, remaining, total }) => [
+      BigInt(side === BUY ? price : -price),
+      ...[id, remaining, total].flatMap((value) => [BigInt(value), BigInt(value) >> 32n]),
+    ])
+    const low = (value: bigint) => BigInt.asUintN(32, value)
+    let [a, b] = [0x9e3779b9n, 0x85ebca6bn]
+    for (const word of words) {
+      a = low((a ^ low(word)) * 0x2c1b3c6dn)
+      a ^= a >> 15n
+      b = low((low(b + word) ^ a) * 0x297a2d39n)
+      b ^= b >> 13n
+    }
+    return [a, b].map((lane) => lane.toString(16).padStart(8, '0')).join('')
+  }
+
   #takeLimit(taker: Resting): void {
     const reason = this.#trade(taker)
     if (reason === FILLED || reason === FILLS_LIMIT) {
