@@ -72,9 +72,7 @@ export function createTrading(parts: TradingParts): Trading {
       const { instrument, marketSlot, slippagePpm } = order.market.definition
       const best = await parts.bests.of(instrument, marketSlot)
       priceTicks = worstPriceTicks(order.side, order.side === 'buy' ? best.askTicks : best.bidTicks, slippagePpm)
-      if (priceTicks === PRICE_TICKS_MAX && amountLots > 0) {
-        priceTicks = Math.max(1, Math.min(PRICE_TICKS_MAX, Math.floor(TICK_LOTS_MAX / amountLots)))
-      }
+      if (best.bidTicks === 0 && order.side === 'sell') priceTicks = highestBound(order)
     }
     if (order.quoteTickLots > 0 && order.side === 'sell') {
       amountLots = Math.max(1, Math.floor(order.quoteTickLots / priceTicks))
@@ -218,6 +216,13 @@ export function createTrading(parts: TradingParts): Trading {
 
 const isUnknown = (error: unknown): boolean =>
   error instanceof RpcError && (error.code === 'publish_unknown' || error.code === 'reply_timeout')
+
+/** The highest price of a sell that nobody would buy, such that price × amount and the least amount still fit. */
+function highestBound({ amountLots, quoteTickLots, market }: ParsedOrder): number {
+  const tickLots = quoteTickLots > 0 ? quoteTickLots : TICK_LOTS_MAX
+  const lots = amountLots > 0 ? amountLots : market.definition.amountLotsMin
+  return Math.max(1, Math.min(PRICE_TICKS_MAX, Math.floor(tickLots / lots)))
+}
 
 /** The engine has spoken, or the order never came that far. */
 const isSettled = (order: OrderState): boolean => order.receivedAtUs > 0 || !isOpen(order.status)
