@@ -472,11 +472,11 @@ export class ArrayBook implements Book {
   #levelFor(side: Side, priceTicks: number): number {
     if (priceTicks === this.#bidTicks) return this.#bidLevel
     if (priceTicks === this.#askTicks) return this.#askLevel
-    const level = this.#levelAt(priceTicks)
-    return level === NONE ? this.#openLevel(side, priceTicks) : level
+    const found = this.#levelByPrice.find(priceTicks)
+    return found < 0 ? this.#openLevel(side, priceTicks, found) : this.#levelByPrice.valueAt(found) - 1
   }
 
-  #openLevel(side: Side, priceTicks: number): number {
+  #openLevel(side: Side, priceTicks: number, found: number): number {
     const level = this.#takeLevel()
     const levelInts = this.#levelInts
     const at = level << LEVEL_INT
@@ -487,7 +487,7 @@ export class ArrayBook implements Book {
     levelInts[at | COUNT] = 0
     levelInts[at | CARRY] = 0
     levelInts[at | SIDE] = side
-    this.#levelByPrice.set(priceTicks, level + 1)
+    this.#levelByPrice.add(priceTicks, level + 1, found)
     this.#prices.add(priceTicks)
     if (side === BUY) {
       if (priceTicks > this.#bidTicks) {

@@ -4,10 +4,8 @@ import type { SnapshotRejectCode } from './snapshot.ts'
 export const Side = { buy: 0, sell: 1 } as const
 export type Side = (typeof Side)[keyof typeof Side]
 
-export const ORDER_ID_MAX = Number.MAX_SAFE_INTEGER
 export const PRICE_TICKS_MAX = 2 ** 31 - 1
 export const AMOUNT_LOTS_MAX = Number.MAX_SAFE_INTEGER
-export const QUOTE_TICK_LOTS_MAX = Number.MAX_SAFE_INTEGER
 
 /** Why a call was refused and changed nothing; highest precedence first. */
 export type BookRejectCode =

@@ -23,10 +23,31 @@ export class IntMap {
     }
   }
 
-  /** `value` is not 0. */
-  set(key: number, value: number): void {
-    const at = this.#entryFor(key)
-    this.#entries[at | 1] = value
+  /** The entry of this key, for `valueAt` (until anything changes); of an absent key ~(the one to be), below 0. */
+  find(key: number): number {
+    const entries = this.#entries
+    const mask = this.#mask
+    for (let at = homeOf(key) & mask; ; at = (at + 2) & mask) {
+      if (entries[at | 1] === 0) return ~at
+      if (entries[at] === key) return at
+    }
+  }
+
+  valueAt(entry: number): number {
+    return this.#entries[entry | 1] as number
+  }
+
+  /** Adds a key that is absent, with a value that is not 0. `found` is what `find` has said of it just before. */
+  add(key: number, value: number, found: number): void {
+    let at = ~found
+    if (this.#count << 2 >= this.#mask) {
+      this.#grow()
+      at = ~this.find(key)
+    }
+    const entries = this.#entries
+    this.#count++
+    entries[at] = key
+    entries[at | 1] = value
   }
 
   /** Sets `bits` (not 0) in the key's value; returns what the value was. */

@@ -13,8 +13,8 @@ describe('tables of the order book', () => {
         const key = 1 + random.below(keysMax)
         const value = 1 + random.below(1000)
         const known = [...plain.keys()][random.below(plain.size)]
-        if (random.unit() < 0.5) {
-          map.set(key, value)
+        if (random.unit() < 0.5 && !plain.has(key)) {
+          map.add(key, value, map.find(key))
           plain.set(key, value)
         } else if (known !== undefined) {
           map.delete(known)
