@@ -1,9 +1,11 @@
+import Type, { type Static } from 'typebox'
+import { checked } from '#mesh/checked.ts'
 import type { SlotObserver } from '#mesh/machine/slot.ts'
 import type { MarketEvent, MarketRead, MarketReadResult } from '#mesh/protocol/engine.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import { type Side as BookSide, Side } from './book/book.ts'
 import type { EngineState, Market } from './domain/state.ts'
-import { createRecentTrades, type RecentTrades, TRADES_MAX } from './recent-trades.ts'
+import { createRecentTrades, type RecentTrades } from './recent-trades.ts'
 
 export interface Reads {
   readonly observe: SlotObserver<MarketEvent>
@@ -11,7 +13,7 @@ export interface Reads {
   answer(slot: number, state: EngineState, request: unknown, timeUs: number): MarketReadResult
 }
 
-/** Levels of one side that one read may ask for. */
+/** Levels of one side that one read is given at most. */
 export const LEVELS_MAX = 5_000
 
 /** Reads from the memory of the slots' owner: books from the state, trades from what was seen of the events. */
@@ -28,10 +30,10 @@ export function createReads(): Reads {
   return {
     observe: (slot, event) => tradesOf(slot).observe(event),
     answer: (slot, state, request, timeUs) => {
-      const read = parseRead(request)
+      const read: MarketRead = parseRead(request)
       switch (read.read) {
         case 'orderbook':
-          return orderbook(marketOf(state, read.instrument), read.levelsMax, timeUs)
+          return orderbook(marketOf(state, read.instrument), Math.min(read.levelsMax, LEVELS_MAX), timeUs)
         case 'trades': {
           const { instrument } = marketOf(state, read.instrument).definition
           return { read: 'trades', instrument, trades: tradesOf(slot).newest(instrument, read.tradesMax) }
@@ -45,19 +47,16 @@ export function createReads(): Reads {
   }
 }
 
-function parseRead(request: unknown): MarketRead {
-  const { read, instrument, levelsMax, tradesMax } = (request ?? {}) as Record<string, unknown>
-  if (read === 'bests' || read === 'totals') return { read }
-  if (typeof instrument !== 'string') throw new RpcError('request_invalid', 'instrument must be a text.')
-  if (read === 'orderbook') return { read, instrument, levelsMax: bounded('levelsMax', levelsMax, LEVELS_MAX) }
-  if (read === 'trades') return { read, instrument, tradesMax: bounded('tradesMax', tradesMax, TRADES_MAX) }
-  throw new RpcError('request_invalid', 'read must be orderbook, trades, bests or totals.')
-}
-
-function bounded(name: string, value: unknown, max: number): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1) return Math.min(value, max)
-  throw new RpcError('request_invalid', `${name} must be a whole number above zero.`)
-}
+const Instrument = Type.String({ maxLength: 32 })
+const Count = Type.Integer({ minimum: 1 })
+const Closed = { additionalProperties: false } as const
+const ReadRequest = Type.Union([
+  Type.Object({ read: Type.Literal('orderbook'), instrument: Instrument, levelsMax: Count }, Closed),
+  Type.Object({ read: Type.Literal('trades'), instrument: Instrument, tradesMax: Count }, Closed),
+  Type.Object({ read: Type.Literal('bests') }, Closed),
+  Type.Object({ read: Type.Literal('totals') }, Closed),
+])
+const parseRead: (value: unknown) => Static<typeof ReadRequest> = checked(ReadRequest)
 
 function marketOf(state: EngineState, instrument: string): Market {
   const market = state.markets.get(instrument)

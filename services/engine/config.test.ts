@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict'
+import { ConfigError } from '#mesh/config.ts'
+import { envToConfig } from './config.ts'
+
+describe('configuration of the engine', () => {
+  it('has four slots unless it is told', () => {
+    assert.deepEqual(envToConfig({}), { shape: { accountSlots: 4, marketSlots: 4 }, slots: [0, 1, 2, 3] })
+    const two = envToConfig({ MARKET_SLOTS: '2', ACCOUNT_SLOTS: '8' })
+    assert.deepEqual(two, { shape: { accountSlots: 8, marketSlots: 2 }, slots: [0, 1] })
+  })
+
+  it('refuses what is no number of slots', () => {
+    for (const text of ['0', '257', '-1', '1.5', 'many', '']) {
+      assert.throws(() => envToConfig({ MARKET_SLOTS: text }), ConfigError)
+    }
+  })
+})
