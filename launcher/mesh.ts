@@ -52,7 +52,7 @@ export async function startMesh(
   const instances = await createInstances(plan, config, env, screen, withTraefik)
   await startServices(instances, screen, stack)
   const publicUrl = await openToPublic(instances, config, withTraefik, screen, stack)
-  state.keepMesh({ mysqlUrl: urls.mysqlUrl, publicUrl })
+  state.keepMesh({ mysqlUrl: urls.mysqlUrl, natsUrl: urls.natsUrl, publicUrl })
 
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
   screen.text(

@@ -9,8 +9,8 @@ const stopMsMax = 20_000
 /** A process that cannot be taken for a later one with the same id. */
 type Mark = { name: string; pid: number; identity: string }
 
-/** What the running launcher tells other commands: `npm run migrate` needs the database's address. */
-export type RunningMesh = { mysqlUrl: string; publicUrl: string }
+/** What the running launcher tells other commands: `npm run migrate` needs the database's address, `npm run seed` the bus's. */
+export type RunningMesh = { mysqlUrl: string; natsUrl: string; publicUrl: string }
 
 /** Knows, over the launcher's own death, which processes it started: `run/` in the data directory. */
 export class RunState implements Disposable {
