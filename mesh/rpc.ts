@@ -1,4 +1,4 @@
-import { type Msg, type NatsConnection, RequestError, TimeoutError } from '@nats-io/transport-node'
+import { type Msg, type NatsConnection, RequestError, type Subscription, TimeoutError } from '@nats-io/transport-node'
 
 /** A refusal or failure with a stable, public code. Texts may change. */
 export class RpcError extends Error {
@@ -29,12 +29,12 @@ export function serveRpc(
   queue: string | undefined,
   handler: (request: unknown) => Promise<object>,
   onFailure: (error: unknown) => void = () => {},
-): void {
-  nats.subscribe(subject, {
+): Subscription {
+  return nats.subscribe(subject, {
     ...(queue === undefined ? {} : { queue }),
     callback: (error, message) => {
-      if (error) return onFailure(error)
-      void answer(message, handler, onFailure)
+      if (error) onFailure(error)
+      else void answer(message, handler, onFailure)
     },
   })
 }

@@ -45,6 +45,12 @@ export const ALL_OWNERS = 'owner.>'
 /** A gateway's sign of life with its instance id, every second, on core NATS: the caps of the mesh are divided by the living. */
 export const GATEWAY_ALIVE = 'alive.gateway'
 
+/** An instance's sign of life to the others that run the same log, with the slots that it could take over; core NATS. */
+export const aliveSubject = (log: Log): string => `alive.${log}`
+
+/** How often owners and instances say that they live, in milliseconds. */
+export const ALIVE_MS = 300
+
 /** Reads that a slot's owner answers from memory; core NATS request. */
 export const slotReadSubject = (log: Log, slot: number): string => `rpc.${log}.${slot}.read`
 
@@ -77,6 +83,8 @@ export const GUID_BOUND_SUBJECT = 'guid.bound'
 
 /** Key-value buckets. */
 export const Bucket = {
+  /** Who owns which slot, under `<log>.<slot>`. */
+  leases: 'leases',
   /** Revocations, blocks and denials that every gateway loads before it is ready and then watches. */
   denied: 'denied',
   /** Public keys of the token issuer, by key id. */

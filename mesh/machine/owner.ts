@@ -17,7 +17,16 @@ import type { Service } from '../service.ts'
 import { createStore, type Store } from '../store.ts'
 import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
 import type { SlotsOptions } from './runtime.ts'
-import { type FrameDraft, type LogMessage, type PairOut, type PendingReply, SlotFold, SlotHalt } from './slot.ts'
+import {
+  type FrameDraft,
+  headerOf,
+  type LogMessage,
+  type PairOut,
+  type PendingReply,
+  SlotFold,
+  SlotHalt,
+  senderDiffers,
+} from './slot.ts'
 import { encodePairMessage, pairEndOf } from './wire.ts'
 
 /** Another process owns the slot now, or what is stored is not what was expected: recover from the log. */
@@ -25,13 +34,32 @@ class StepDown extends Error {
   override readonly name = 'StepDown'
 }
 
+/** What this follower has made of the log is not what the owner has stored: it must not take over. */
+class StandbyDiffers extends Error {
+  override readonly name = 'StandbyDiffers'
+}
+
+interface Kept {
+  readonly draft: FrameDraft
+  /** Its frame is stored; whether all that it caused is, the next frame proves. */
+  stored: boolean
+  /** How many items each pair had sent after it. */
+  readonly sent: ReadonlyMap<PairOut, number>
+}
+
+/** Messages that a follower applies before it lets others of its process go on. */
+const FOLLOWED_AT_ONCE = 16
 const ACK_MS_MAX = 2_000
 const RETRY_MS = 100
 const BARRIER_MS_MAX = 2_000
 /** Messages that wait for the frame under way; beyond that the reader pauses. */
 const QUEUE_MAX = 2_000
 
-/** One slot, owned: its fold, its reader, its frames. Everything that is stored passes through here, one frame at a time. */
+/**
+ * One slot in one process: its fold, its reader, its frames.
+ * It follows (applies what the log brings, publishes nothing) until it takes over; then everything that is stored passes
+ * through here, one frame at a time; and it can go back to following after a frame.
+ */
 export class SlotOwner<State, Item, Event> {
   fold: SlotFold<State, Item, Event>
   readonly #service: Service
@@ -45,7 +73,15 @@ export class SlotOwner<State, Item, Event> {
   readonly #frames: string
   readonly #fail: (error: unknown) => void
 
+  #mode: 'idle' | 'following' | 'owning' = 'idle'
   #queue: LogMessage[] = []
+  /** The rest of a message in whose middle a frame ended. */
+  #open: { readonly message: LogMessage; readonly from: number } | undefined
+  /** What was applied and is not proved to be stored with all that it caused. */
+  #kept: Kept[] = []
+  /** Frames that the owner has stored, and this follower has not compared yet. */
+  #framesSeen: { readonly header: FrameHeader; readonly sequence: number }[] = []
+  #frameReader: ConsumerMessages | undefined
   #wake: (() => void) | undefined
   #room: (() => void) | undefined
   #reader: ConsumerMessages | undefined
@@ -110,20 +146,47 @@ export class SlotOwner<State, Item, Event> {
     )
   }
 
-  start(): void {
-    this.#loop = this.#run().catch((error: unknown) => {
-      this.#stopped = true
-      this.#reader?.stop()
-      this.#fail(error)
-    })
+  /** Applies what the log brings and publishes nothing, from where `recover` or the last own frame ended. */
+  async follow(): Promise<void> {
+    this.#mode = 'following'
+    await this.#readFrames()
+    this.#loop = this.#guard(this.#runFollowing())
   }
 
-  /** Stops after the frame under way. What comes later stays in the log. */
+  /** Becomes the owner: stores what was applied and is not stored yet, then goes on with what comes. */
+  async takeOver(): Promise<void> {
+    this.#mode = 'idle'
+    this.#frameReader?.stop()
+    this.#wake?.()
+    await this.#loop
+    await this.#catchUp()
+    this.#mode = 'owning'
+    this.#loop = this.#guard(this.#runOwning())
+  }
+
+  /** Ends after the frame under way; `follow` may come next. What comes later stays in the log. */
+  async pause(): Promise<void> {
+    this.#mode = 'idle'
+    this.#wake?.()
+    await this.#loop
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
     this.#reader?.stop()
-    this.#wake?.()
-    await this.#loop
+    this.#frameReader?.stop()
+    await this.pause()
+  }
+
+  async #guard(running: Promise<void>): Promise<void> {
+    try {
+      await running
+    } catch (error) {
+      this.#stopped = true
+      this.#reader?.stop()
+      this.#frameReader?.stop()
+      this.#fail(error)
+    }
   }
 
   /** Fulfilled when everything that is stored in the slot's log now is applied. @throws RpcError `slot_unavailable` */
@@ -182,9 +245,9 @@ export class SlotOwner<State, Item, Event> {
         while (from >= 0 && from <= until) {
           from = this.fold.apply(message, from, until)
           const draft = this.fold.takeDraft()
-          if (draft.inTo[0] >= lastFrame.inFrom[0]) this.#replayedReplies.push(...draft.replies)
+          if (compare(draft.inTo, lastFrame.inFrom) >= 0) this.#keep(draft, true)
         }
-        this.#resumeFrom = from >= 0 ? { message, from } : undefined
+        this.#open = from >= 0 ? { message, from } : undefined
         this.#lastReceived = { sequence: message.sequence, data: received.data }
         if (message.sequence >= endSequence) break
       }
@@ -198,10 +261,13 @@ export class SlotOwner<State, Item, Event> {
       )
     }
   }
-  /** The rest of the message in whose middle the last frame ended. */
-  #resumeFrom: { readonly message: LogMessage; readonly from: number } | undefined
-  /** Answers of the last frame: they may not have left before the crash. */
-  #replayedReplies: PendingReply[] = []
+
+  #keep(draft: FrameDraft, stored: boolean): void {
+    if (stored) draft.eventLines = []
+    const sent = new Map<PairOut, number>()
+    for (const pair of this.fold.pairsOut.values()) sent.set(pair, pair.count)
+    this.#kept.push({ draft, stored, sent })
+  }
 
   async #consume(fromSequence: number): Promise<ConsumerMessages> {
     const consumer: Consumer = await this.#js.consumers.get(this.#stream, {
@@ -219,7 +285,7 @@ export class SlotOwner<State, Item, Event> {
       for await (const received of reader) {
         this.#lastReceived = { sequence: received.seq, data: received.data }
         this.#queue.push(toLogMessage(received))
-        if (this.#wake !== undefined) setImmediate(this.#wake)
+        if (this.#wake !== undefined) setImmediate(() => this.#wake?.())
         if (this.#queue.length >= QUEUE_MAX) {
           await new Promise<void>((resolve) => {
             this.#room = resolve
@@ -231,40 +297,158 @@ export class SlotOwner<State, Item, Event> {
     pump().catch(this.#fail)
   }
 
-  async #run(): Promise<void> {
-    if (this.#replayedReplies.length > 0 || this.#hasUnsent()) {
-      await this.#storePairs()
-      this.#sendReplies(this.#replayedReplies)
-      this.#replayedReplies = []
-    }
-    let open = this.#resumeFrom
-    this.#resumeFrom = undefined
-    while (!this.#stopped) {
-      if (open === undefined && this.#queue.length === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-        this.#wake = undefined
+  async #runOwning(): Promise<void> {
+    while (this.#mode === 'owning') {
+      if (this.#open === undefined && this.#queue.length === 0) {
+        await this.#sleep()
         continue
       }
       if (this.#doubt) await this.#verifyLog()
-      let taken = 0
-      while (open !== undefined || taken < this.#queue.length) {
-        const message: LogMessage | undefined = open?.message ?? this.#queue[taken]
-        if (message === undefined) break
-        const next = this.fold.apply(message, open?.from ?? 0)
-        if (open === undefined) taken++
-        open = next < 0 ? undefined : { message, from: next }
-        if (next >= 0) break
-      }
-      this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
-      this.#room?.()
-      this.#room = undefined
+      this.#applyQueue(Number.MAX_SAFE_INTEGER)
       this.#releaseBarriers()
-      const draft = this.fold.takeDraft()
-      const frame = encodeFrame(this.fold.header(draft), draft.eventLines)
-      await Promise.all([this.#storeFrame(frame, draft), this.#storePairs()])
-      this.#sendReplies(draft.replies)
+      await this.#storeAll(this.fold.takeDraft())
+    }
+  }
+
+  async #runFollowing(): Promise<void> {
+    while (this.#mode === 'following') {
+      if (this.#doubt) await this.#verifyLog()
+      if (this.#open === undefined && this.#queue.length === 0) {
+        this.#compareFrames()
+        await this.#sleep()
+        continue
+      }
+      this.#followSome()
+      // Others of this process, its owned slots among them, come first.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  #followSome(): void {
+    for (let messages = 0; messages < FOLLOWED_AT_ONCE; messages++) {
+      if (this.#open === undefined && this.#queue.length === 0) break
+      this.#applyQueue(1)
+      this.#keep(this.fold.takeDraft(), false)
+    }
+    this.#compareFrames()
+  }
+
+  /** Applies messages until the queue is empty, so many are done, or the frame is full. */
+  #applyQueue(messagesMax: number): void {
+    let taken = 0
+    let done = 0
+    while (done < messagesMax) {
+      const message: LogMessage | undefined = this.#open?.message ?? this.#queue[taken]
+      if (message === undefined) break
+      if (this.#open === undefined) taken++
+      const next = this.fold.apply(message, this.#open?.from ?? 0)
+      this.#open = next < 0 ? undefined : { message, from: next }
+      done++
+      if (next >= 0) break
+    }
+    this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken)
+    this.#room?.()
+    this.#room = undefined
+  }
+
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined
+        resolve()
+      }
+    })
+  }
+
+  async #storeAll(draft: FrameDraft): Promise<void> {
+    const frame = encodeFrame(headerOf(draft), draft.eventLines)
+    await Promise.all([this.#storeFrame(frame, draft), this.#storePairs()])
+    this.#sendReplies(draft.replies)
+  }
+
+  /** Headers of what the owner stores, from the last one known. */
+  async #readFrames(): Promise<void> {
+    const consumer = await this.#js.consumers.get(EVENTS_STREAM, {
+      filter_subjects: this.#frames,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: this.#frameSequence + 1,
+    })
+    const reader = await consumer.consume(READER_OPTIONS)
+    this.#frameReader = reader
+    const pump = async (): Promise<void> => {
+      for await (const message of reader) {
+        this.#framesSeen.push({ header: parseFrameHeader(message.data), sequence: message.seq })
+        this.#wake?.()
+      }
+    }
+    pump().catch(this.#fail)
+  }
+
+  /** Holds the owner's frames against what was applied here, and forgets what they prove to be stored. */
+  #compareFrames(): void {
+    for (;;) {
+      const [seen] = this.#framesSeen
+      if (seen === undefined || compare(this.fold.applied, seen.header.inTo) < 0) return
+      this.#framesSeen.shift()
+      this.#forgetStored(seen.header)
+      this.#frameSequence = seen.sequence
+    }
+  }
+
+  #forgetStored(header: FrameHeader): void {
+    const same = this.#kept.find(({ draft }) => compare(draft.inTo, header.inTo) === 0)
+    if (same !== undefined && same.draft.hash !== header.hash) {
+      throw new StandbyDiffers(
+        `At ${header.inTo.join('-')} this instance has hash ${same.draft.hash}, the stored frame says ${header.hash}.`,
+      )
+    }
+    // All that was caused before a stored frame's first input is stored.
+    while (this.#kept[0] !== undefined && compare(this.#kept[0].draft.inTo, header.inFrom) < 0) {
+      const before = this.#kept.shift()
+      for (const [pair, count] of before?.sent ?? []) this.fold.dropSent(pair, count)
+    }
+    for (const each of this.#kept) {
+      if (compare(each.draft.inTo, header.inTo) > 0) break
+      each.stored = true
+      each.draft.eventLines = []
+    }
+  }
+
+  /** Stores and sends what the last owner did not, as the streams' leaders tell. */
+  async #catchUp(): Promise<void> {
+    if (this.#doubt) await this.#verifyLog()
+    const tail = await this.#lastPatiently(EVENTS_STREAM, this.#frames)
+    const header = tail === undefined ? undefined : parseFrameHeader(tail.data)
+    this.#framesSeen = []
+    if (tail !== undefined && header !== undefined) {
+      while (compare(this.fold.applied, header.inTo) < 0) {
+        if (this.#stopped) return
+        if (this.#open === undefined && this.#queue.length === 0) await this.#sleep()
+        else this.#followSome()
+      }
+      this.#forgetStored(header)
+      this.#frameSequence = tail.seq
+    }
+    const stored = await this.#storedPairs()
+    for (const pair of this.fold.pairsOut.values()) {
+      if (!stored.has(pair.subject)) stored.set(pair.subject, { count: 0, hash: 0, sequence: 0 })
+    }
+    for (const [subject, end] of stored) {
+      if (end.count < (this.fold.pairsOut.get(subject)?.stored.count ?? 0)) {
+        throw new StepDown(`${subject} has lost its tail; sending it again.`)
+      }
+      this.fold.markStored(subject, end)
+    }
+    const kept = this.#kept
+    this.#kept = []
+    const [next] = kept.filter((each) => !each.stored)
+    if (header !== undefined && next !== undefined && compare(next.draft.inFrom, header.inTo) <= 0) {
+      throw new StepDown('The last frame ends within a message; recovering from the log.')
+    }
+    if (this.#hasUnsent()) await this.#storePairs()
+    for (const { draft, stored: isStored } of kept) {
+      if (isStored) this.#sendReplies(draft.replies)
+      else await this.#storeAll(draft)
     }
   }
 
@@ -295,7 +479,7 @@ export class SlotOwner<State, Item, Event> {
         }
         if (tail !== undefined && sequence > this.#frameSequence) {
           const header = parseFrameHeader(tail.data)
-          const mine = header.hash === this.fold.hash && header.inTo.join() === draft.inTo.join()
+          const mine = header.hash === draft.hash && compare(header.inTo, draft.inTo) === 0
           if (!mine) throw new StepDown(`Frame ${sequence} is another owner's.`)
           this.#frameSequence = sequence
           return
@@ -312,8 +496,9 @@ export class SlotOwner<State, Item, Event> {
   async #storePairs(): Promise<void> {
     const stores: Promise<void>[] = []
     for (const pair of this.fold.pairsOut.values()) {
+      if (pair.unsent.length === 0) continue
       pair.runs = []
-      if (pair.unsent.length > 0) stores.push(this.#storePair(pair))
+      stores.push(this.#storePair(pair))
     }
     await Promise.all(stores)
   }
@@ -338,7 +523,7 @@ export class SlotOwner<State, Item, Event> {
         const found = tail === undefined ? { count: 0, hash: 0 } : pairEndOf(tail.string())
         if (found.count < pair.stored.count) throw new StepDown(`${pair.subject} has lost its tail; sending it again.`)
         if (found.count === pair.stored.count) {
-          if (found.hash !== pair.stored.hash) throw senderDiffers(pair)
+          if (found.hash !== pair.stored.hash) throw senderDiffers(pair.subject, found.count)
           pair.stored.sequence = tail?.seq ?? 0
           continue
         }
@@ -492,8 +677,7 @@ function streamOfSubject(subject: string): string {
   return STREAM_OF_LOG[log]
 }
 
-const senderDiffers = (pair: PairOut): SlotHalt =>
-  new SlotHalt(
-    'sender_differs',
-    `What ${pair.subject} has stored at item ${pair.stored.count} is not what this slot sent.`,
-  )
+/** The order of two places in a log. */
+function compare(a: readonly [number, number], b: readonly [number, number]): number {
+  return a[0] - b[0] || a[1] - b[1]
+}

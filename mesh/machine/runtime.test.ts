@@ -101,10 +101,10 @@ async function run(url: string, rules: Rules<Sums, Item, Said>, instanceId: stri
     failed,
     crash: async () => {
       await nats.close()
-      for (const stop of stops) void Promise.resolve(stop()).catch(() => {})
+      for (const stop of stops.reverse()) void Promise.resolve(stop()).catch(() => {})
     },
     stop: async () => {
-      for (const stop of stops) await stop()
+      for (const stop of stops.reverse()) await stop()
       await nats.close()
     },
   }
@@ -218,7 +218,8 @@ describe('machine runtime on a real nats-server', function () {
     }
     let found: Sums = { count: 0, sum: 0 }
     for (let tries = 0; tries < 100 && found.count < 2; tries++) {
-      found = await callRpc<Sums>(nats, slotReadSubject('accounts', 0), {}, 4_000)
+      // Nobody may have reconnected yet.
+      found = await callRpc<Sums>(nats, slotReadSubject('accounts', 0), {}, 4_000).catch(() => found)
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
     assert.equal(found.count >= 2, true)
@@ -226,17 +227,101 @@ describe('machine runtime on a real nats-server', function () {
     await markets.stop()
   })
 
-  it('leaves a slot to its living owner, and takes it when that one is gone', async () => {
-    const first = await run(server.url, adder, 'first')
-    let taken = false
-    const second = run(server.url, adder, 'second').then((running) => {
-      taken = true
-      return running
-    })
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
-    assert.equal(taken, false)
+  /** Sends numbers without a pause until told to stop; says how long the longest wait for an answer was. */
+  function sendWithoutPause(first: number) {
+    const publisher = createCommandPublisher(nats)
+    const replies = createReplyListener(nats, `load-${first}`)
+    let value = first
+    let stopped = false
+    let longestMs = 0
+    const done = (async () => {
+      while (!stopped) {
+        const id = value++
+        const startedMs = performance.now()
+        const reply = replies.expect(id, 20_000)
+        await publisher.append('accounts', 0, { type: 'Add', commandId: id, replyTo: `load-${first}`, value: 1 })
+        await reply
+        longestMs = Math.max(longestMs, performance.now() - startedMs)
+      }
+      return { count: value - first, longestMs }
+    })()
+    return {
+      stop: () => {
+        stopped = true
+        return done
+      },
+    }
+  }
+  const stateOf = ({ slots }: Running) => slots.status()[0]?.state
+  const until = async (what: () => boolean): Promise<void> => {
+    for (let tries = 0; !what(); tries++) {
+      if (tries > 300) throw new Error('it did not come to that')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  const total = async (count: number): Promise<void> => {
+    let found: Sums = { count: 0, sum: 0 }
+    for (let tries = 0; tries < 100 && found.count < count; tries++) {
+      found = await callRpc<Sums>(nats, slotReadSubject('accounts', 0), {}, 4_000)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    assert.deepEqual(found, { count, sum: count })
+  }
+
+  it('has a standby that takes over within two seconds when the owner dies, and loses nothing', async () => {
+    const first = await run(server.url, adder, 'a-first')
+    const markets = await run(server.url, squarer)
+    await until(() => stateOf(first) === 'running')
+    const second = await run(server.url, adder, 'b-second')
+    assert.equal(stateOf(second), 'following')
+    const load = sendWithoutPause(1)
+    await new Promise((resolve) => setTimeout(resolve, 300))
     await first.crash()
-    await (await second).stop()
+    await until(() => stateOf(second) === 'running')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const { count, longestMs } = await load.stop()
+    assert(longestMs < 2_000, `the longest wait was ${longestMs} ms`)
+    await total(count)
+    await second.stop()
+    await markets.stop()
+  })
+
+  it('has a standby that gives up when its rules say something else than the owner has stored', async () => {
+    const first = await run(server.url, adder, 'a-first')
+    const other: typeof adder = {
+      ...adder,
+      apply: (state, item, context) => {
+        adder.apply(state, item, context)
+        if (item.type === 'Add') context.emit({ type: 'Added', value: -1 })
+      },
+    }
+    const second = await run(server.url, other, 'b-second')
+    const publisher = createCommandPublisher(nats)
+    await publisher.append('accounts', 0, { type: 'Add', commandId: 1, replyTo: '', value: 1 })
+    assert.equal(((await second.failed) as Error).name, 'StandbyDiffers')
+    assert.equal(stateOf(first), 'running')
+    await second.crash()
+    await first.stop()
+  })
+
+  it('hands a slot over to a newcomer whose turn it is, and back when that one stops, without a pause', async () => {
+    // The name decides whose turn it is: slot 0 is the first one's.
+    const second = await run(server.url, adder, 'b-second')
+    const markets = await run(server.url, squarer)
+    await until(() => stateOf(second) === 'running')
+    const load = sendWithoutPause(1)
+    const first = await run(server.url, adder, 'a-first')
+    await until(() => stateOf(first) === 'running' && stateOf(second) === 'following')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await first.stop()
+    await until(() => stateOf(second) === 'running')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const { count, longestMs } = await load.stop()
+    assert(longestMs < 500, `the longest wait was ${longestMs} ms`)
+    await total(count)
+    assert.equal(second.slots.status()[0]?.epoch, 3)
+    await second.stop()
+    await markets.stop()
   })
 
   it('halts a slot whose rules fail, for every owner, and says where', async () => {

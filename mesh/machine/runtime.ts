@@ -1,11 +1,13 @@
 import type { JetStreamManager } from '@nats-io/jetstream'
 import type { KV } from '@nats-io/kv'
+import type { Logger } from 'pino'
 import { openBucket } from '../buckets.ts'
 import { RpcError, serveRpc } from '../rpc.ts'
 import type { Service } from '../service.ts'
 import type { MeshShape } from '../streams.ts'
 import { ensureStreams } from '../streams.ts'
-import { Bucket, type Log, ownerSubject, slotReadSubject, sourceName } from '../subjects.ts'
+import { ALIVE_MS, Bucket, type Log, ownerSubject, slotReadSubject, sourceName } from '../subjects.ts'
+import { type Leases, openLeases } from './leases.ts'
 import { SlotOwner } from './owner.ts'
 import type { Rules } from './rules.ts'
 import { SlotHalt, type SlotObserver } from './slot.ts'
@@ -33,7 +35,8 @@ export interface RunningSlots {
 export interface SlotStatus {
   readonly log: Log
   readonly slot: number
-  readonly state: 'waiting' | 'replaying' | 'running' | 'halted'
+  readonly state: 'waiting' | 'replaying' | 'following' | 'running' | 'halted'
+  readonly epoch: number
   readonly appliedSequence: number
   readonly hash: number
 }
@@ -48,124 +51,209 @@ export interface HaltEntry {
   readonly instance: string
 }
 
-export const HEARTBEAT_MS = 300
-/** An owner that answers nothing for so long is taken for dead. */
-const OWNER_SILENT_MS = 1_200
-
-/** Owner of a slot, asked by who wants to become it. */
-const ownerQuestion = (log: Log, slot: number): string => `rpc.${log}.${slot}.owner`
+/** How often a halted slot is looked at again. */
+const HALTED_LOOK_MS = 1_000
 
 /**
- * Runs a machine over its slots: recovers each from its log, then applies what comes, stores the frames and sends what they cause.
- * Resolves when all slots run (or are halted, or wait for another owner to go).
+ * Runs a machine over its slots: recovers each from its log and follows it; owns those whose turn it is, stores their frames
+ * and sends what they cause. Slots go round the instances that run the log.
+ * Resolves when every slot is followed, owned or halted.
  */
 export async function runSlots<State, Item, Event>(options: SlotsOptions<State, Item, Event>): Promise<RunningSlots> {
-  const { service } = options
+  const { service, rules } = options
   const manager = await ensureStreams(service.nats, options.shape)
   const halts = await openBucket(service.nats, Bucket.slots)
-  const status = new Map<number, () => SlotStatus>()
-
-  const started = options.slots.map((slot) => runSlot(options, manager, halts, slot, status))
-  await Promise.all(started)
-  return { status: () => [...status.values()].map((read) => read()) }
+  const leases = await openLeases({
+    nats: service.nats,
+    log: rules.log,
+    instanceId: service.instanceId,
+    logger: service.log,
+  })
+  const runners = options.slots.map((slot) => new SlotRunner(options, manager, halts, leases, slot))
+  service.onStop(async () => {
+    leases.leave()
+    await Promise.all(runners.map((runner) => runner.stop()))
+    leases.stop()
+  })
+  await Promise.all(runners.map((runner) => runner.start()))
+  return { status: () => runners.map((runner) => runner.status()) }
 }
 
-async function runSlot<State, Item, Event>(
-  options: SlotsOptions<State, Item, Event>,
-  manager: JetStreamManager,
-  halts: KV,
-  slot: number,
-  status: Map<number, () => SlotStatus>,
-): Promise<void> {
-  const { service, rules } = options
-  const name = sourceName(rules.log, slot)
-  const key = `${rules.log}.${slot}`
-  const log = service.log.child({ slot: name })
-  const check = `slot ${name}`
-  let state: SlotStatus['state'] = 'waiting'
-  let owner: SlotOwner<State, Item, Event> | undefined
-  const current = (): SlotStatus => ({
-    log: rules.log,
-    slot,
-    state,
-    appliedSequence: owner?.fold.applied[0] ?? 0,
-    hash: owner?.fold.hash ?? 0,
-  })
-  status.set(slot, current)
-  const enter = (next: SlotStatus['state']): void => {
-    state = next
-    service.ready(check, next === 'running' || next === 'halted', next)
-  }
-  enter('waiting')
+/** One slot's life in this process: follow, own, follow again; or halted until an operator clears it. */
+class SlotRunner<State, Item, Event> {
+  readonly #options: SlotsOptions<State, Item, Event>
+  readonly #manager: JetStreamManager
+  readonly #halts: KV
+  readonly #leases: Leases
+  readonly #slot: number
+  readonly #key: string
+  readonly #logger: Logger
+  #state: SlotStatus['state'] = 'waiting'
+  #owner: SlotOwner<State, Item, Event> | undefined
+  #epoch = 0
+  #stopped = false
+  /** Ends what makes this instance the owner in the eyes of others. */
+  #retire: (() => void) | undefined
+  /** Tells the start that there is nothing more to wait for. */
+  #settled: () => void = () => {}
 
-  const halt = async (error: SlotHalt): Promise<void> => {
-    enter('halted')
-    log.fatal({ err: error, code: error.code }, 'slot halted')
+  constructor(
+    options: SlotsOptions<State, Item, Event>,
+    manager: JetStreamManager,
+    halts: KV,
+    leases: Leases,
+    slot: number,
+  ) {
+    this.#options = options
+    this.#manager = manager
+    this.#halts = halts
+    this.#leases = leases
+    this.#slot = slot
+    this.#key = `${options.rules.log}.${slot}`
+    this.#logger = options.service.log.child({ slot: sourceName(options.rules.log, slot) })
+  }
+
+  status(): SlotStatus {
+    return {
+      log: this.#options.rules.log,
+      slot: this.#slot,
+      state: this.#state,
+      epoch: this.#epoch,
+      appliedSequence: this.#owner?.fold.applied[0] ?? 0,
+      hash: this.#owner?.fold.hash ?? 0,
+    }
+  }
+
+  async start(): Promise<void> {
+    this.#enter('waiting')
+    const entry = await this.#halts.get(this.#key)
+    if (entry !== null && entry.operation === 'PUT') {
+      this.#enter('halted')
+      this.#logger.error({ entry: entry.json() }, 'slot is halted; clear it when its cause is gone')
+      void this.#untilCleared()
+      return
+    }
+    this.#enter('replaying')
+    const owner = new SlotOwner(this.#options, this.#manager, this.#slot, this.#logger, (error) => this.#fail(error))
+    this.#owner = owner
+    try {
+      await owner.recover()
+      await owner.follow()
+    } catch (error) {
+      if (!(error instanceof SlotHalt)) throw error
+      await this.#halt(error)
+      return
+    }
+    this.#enter('following')
+    this.#leases.follows(this.#slot, true)
+    const { promise: owning, resolve: owns } = Promise.withResolvers<void>()
+    this.#settled = owns
+    this.#live(owner).catch((error: unknown) => this.#fail(error))
+    // Another one holds it, or this one does and has taken over; a slot that halts meanwhile is held too.
+    await this.#leases.untilHeld(this.#slot)
+    if (this.#leases.holds(this.#slot)) await owning
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#owner?.stop()
+    if (this.#retire !== undefined) await this.#leases.release(this.#slot)
+    this.#retire?.()
+  }
+
+  async #live(owner: SlotOwner<State, Item, Event>): Promise<void> {
+    while (!this.#stopped) {
+      this.#epoch = await this.#leases.acquire(this.#slot)
+      if (await this.#isHalted()) {
+        this.#settled()
+        return this.#enter('halted')
+      }
+      await owner.takeOver()
+      this.#enter('running')
+      this.#retire = this.#serve(owner)
+      this.#settled()
+      const gone = await this.#leases.untilGone(this.#slot)
+      if (gone === undefined || this.#stopped || this.#state === 'halted') return
+      if (gone === 'lost') throw new Error(`Slot ${this.#key} was taken by another instance.`)
+      await owner.pause()
+      await this.#leases.release(this.#slot)
+      this.#retire()
+      this.#retire = undefined
+      this.#logger.info('slot handed over')
+      await owner.follow()
+      this.#enter('following')
+    }
+  }
+
+  /** Answers reads and tells that the slot has an owner, until the returned function is called. */
+  #serve(owner: SlotOwner<State, Item, Event>): () => void {
+    const { service, rules, answerRead, readBarrier } = this.#options
+    const subject = ownerSubject(rules.log, this.#slot)
+    const tell = (): void => {
+      if (this.#state !== 'running' || service.nats.isClosed()) return
+      const { applied, timeUs } = owner.fold
+      const sign = { instance: service.instanceId, epoch: this.#epoch, sequence: applied[0], timeUs }
+      service.nats.publish(subject, JSON.stringify(sign))
+    }
+    tell()
+    const heartbeat = setInterval(tell, ALIVE_MS)
+    const reads =
+      answerRead === undefined
+        ? undefined
+        : serveRpc(service.nats, slotReadSubject(rules.log, this.#slot), undefined, async (request) => {
+            if (readBarrier === true) await owner.barrier()
+            if (this.#state !== 'running') throw new RpcError('slot_unavailable', `Slot ${this.#key} has moved.`)
+            return answerRead(this.#slot, owner.fold.state, request, owner.fold.timeUs)
+          })
+    return () => {
+      clearInterval(heartbeat)
+      if (!service.nats.isClosed()) reads?.unsubscribe()
+    }
+  }
+
+  #enter(next: SlotStatus['state']): void {
+    this.#state = next
+    const ready = next === 'running' || next === 'following' || next === 'halted'
+    this.#options.service.ready(`slot ${sourceName(this.#options.rules.log, this.#slot)}`, ready, next)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return
+    if (error instanceof SlotHalt) void this.#halt(error).catch(this.#options.service.fail)
+    else this.#options.service.fail(error)
+  }
+
+  async #halt(error: SlotHalt): Promise<void> {
+    this.#enter('halted')
+    this.#leases.follows(this.#slot, false)
+    this.#settled()
+    this.#retire?.()
+    this.#retire = undefined
+    this.#logger.fatal({ err: error, code: error.code }, 'slot halted')
     const entry: HaltEntry = {
       state: 'halted',
       code: error.code,
       reason: error.message,
-      sequence: owner?.fold.applied[0] ?? 0,
+      sequence: this.#owner?.fold.applied[0] ?? 0,
       at: new Date().toISOString(),
-      instance: service.instanceId,
+      instance: this.#options.service.instanceId,
     }
-    await halts.put(key, JSON.stringify(entry))
+    await this.#halts.put(this.#key, JSON.stringify(entry))
+    void this.#untilCleared()
   }
 
-  const entry = await halts.get(key)
-  if (entry !== null && entry.operation === 'PUT') {
-    enter('halted')
-    log.error({ entry: entry.json() }, 'slot is halted; clear it when its cause is gone')
-    return
+  async #isHalted(): Promise<boolean> {
+    const entry = await this.#halts.get(this.#key)
+    return entry !== null && entry.operation === 'PUT'
   }
-  await waitForOwnerToGo(service, rules.log, slot)
 
-  enter('replaying')
-  owner = new SlotOwner(options, manager, slot, log, (error) => {
-    if (error instanceof SlotHalt) void halt(error).catch(service.fail)
-    else service.fail(error)
-  })
-  const running = owner
-  serveRpc(service.nats, ownerQuestion(rules.log, slot), undefined, async () => ({ instance: service.instanceId }))
-  try {
-    await running.recover()
-  } catch (error) {
-    if (!(error instanceof SlotHalt)) throw error
-    await halt(error)
-    return
-  }
-  enter('running')
-
-  const heartbeat = setInterval(() => {
-    if (state !== 'running' || service.nats.isClosed()) return
-    service.nats.publish(
-      ownerSubject(rules.log, slot),
-      JSON.stringify({ instance: service.instanceId, sequence: running.fold.applied[0], timeUs: running.fold.timeUs }),
-    )
-  }, HEARTBEAT_MS)
-  const { answerRead } = options
-  if (answerRead !== undefined) {
-    serveRpc(service.nats, slotReadSubject(rules.log, slot), undefined, async (request) => {
-      if (options.readBarrier === true) await running.barrier()
-      if (state !== 'running') throw new RpcError('slot_halted', `Slot ${name} is halted.`)
-      return answerRead(slot, running.fold.state, request, running.fold.timeUs)
-    })
-  }
-  service.onStop(async () => {
-    clearInterval(heartbeat)
-    await running.stop()
-  })
-  running.start()
-}
-
-/** Leaves the slot to an owner that is alive. Without one the bus says so at once; one that is silent is taken for dead. */
-async function waitForOwnerToGo(service: Service, log: Log, slot: number): Promise<void> {
-  for (;;) {
-    try {
-      await service.nats.request(ownerQuestion(log, slot), '', { timeout: OWNER_SILENT_MS })
-    } catch {
-      return
+  /** A slot that an operator has cleared is recovered by a process that starts anew. */
+  async #untilCleared(): Promise<void> {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, HALTED_LOOK_MS).unref())
+      if (this.#stopped) return
+      const halted = await this.#isHalted().catch(() => true)
+      if (!halted) return this.#options.service.fail(new Error(`Slot ${this.#key} was cleared; recovering it.`))
     }
-    await new Promise((resolve) => setTimeout(resolve, HEARTBEAT_MS))
   }
 }

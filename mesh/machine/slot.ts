@@ -31,7 +31,7 @@ export class SlotHalt extends Error {
 /** The sending end of a pair, and what is known of the target's log. */
 export interface PairOut extends PairEnd {
   readonly subject: string
-  /** The last item that is stored, its chain value and its message's sequence in the stream. */
+  /** The last item that is known to be stored, its chain value, and its message's sequence in the stream (-1: not known). */
   stored: PairEnd & { sequence: number }
   /** Items after `stored.count`, in order. */
   unsent: string[]
@@ -55,6 +55,9 @@ export interface FrameDraft {
   chars: number
   itemsCount: number
   replies: PendingReply[]
+  /** The slot's chain and time after the last input. */
+  hash: number
+  timeUs: number
 }
 
 /** A frame closes at about 1 MB, between two items. */
@@ -87,7 +90,7 @@ export class SlotFold<State, Item, Event> {
   readonly #observe: SlotObserver<Event> | undefined
   readonly #name: string
   readonly #context: Context<Event>
-  readonly #storedOnStart: ReadonlyMap<string, PairOut['stored']>
+  readonly #stored: Map<string, PairOut['stored']>
   #draft: FrameDraft
   #eventNumber = 0
   #source = ''
@@ -106,7 +109,7 @@ export class SlotFold<State, Item, Event> {
     this.slot = slot
     this.state = rules.initialState(slot)
     this.#name = sourceName(rules.log, slot)
-    this.#storedOnStart = stored
+    this.#stored = new Map(stored)
     this.#observe = observe
     this.#draft = emptyDraft()
     const fold = this
@@ -127,19 +130,34 @@ export class SlotFold<State, Item, Event> {
   /** What was drafted since the last call; the next frame begins. */
   takeDraft(): FrameDraft {
     const draft = this.#draft
+    draft.hash = this.hash
+    draft.timeUs = this.timeUs
     this.#draft = emptyDraft()
     return draft
   }
 
-  header(draft: FrameDraft): FrameHeader {
-    return {
-      inFrom: draft.inFrom,
-      inTo: draft.inTo,
-      complete: draft.complete,
-      hash: this.hash,
-      timeUs: this.timeUs,
-      version: FRAME_VERSION,
-    }
+  /** The target's log has the items up to this one: they need not be kept. @throws SlotHalt when it has others. */
+  markStored(subject: string, stored: PairOut['stored']): void {
+    this.#stored.set(subject, stored)
+    const pair = this.pairsOut.get(subject)
+    if (pair === undefined) return
+    const known = Math.min(stored.count, pair.count) - pair.stored.count
+    assert(known >= 0, 'what is stored does not shrink')
+    let { hash } = pair.stored
+    for (const item of pair.unsent.slice(0, known)) hash = chainHash(hash, item)
+    if (stored.count <= pair.count && hash !== stored.hash) throw senderDiffers(subject, stored.count)
+    pair.stored = { ...stored }
+    pair.unsent = pair.unsent.slice(known)
+  }
+
+  /** The items up to this count were proved to be stored by a frame. */
+  dropSent(pair: PairOut, count: number): void {
+    const known = count - pair.stored.count
+    if (known <= 0) return
+    let { hash } = pair.stored
+    for (const item of pair.unsent.slice(0, known)) hash = chainHash(hash, item)
+    pair.stored = { count, hash, sequence: -1 }
+    pair.unsent = pair.unsent.slice(known)
   }
 
   /**
@@ -254,7 +272,7 @@ export class SlotFold<State, Item, Event> {
     const subject = pairSubject(log, slot, this.#name)
     let pair = this.pairsOut.get(subject)
     if (pair === undefined) {
-      const stored = this.#storedOnStart.get(subject) ?? { ...pairStart(), sequence: 0 }
+      const stored = this.#stored.get(subject) ?? { ...pairStart(), sequence: 0 }
       pair = { ...pairStart(), subject, stored: { ...stored }, unsent: [], runs: [] }
       this.pairsOut.set(subject, pair)
     }
@@ -265,10 +283,7 @@ export class SlotFold<State, Item, Event> {
       pair.unsent.push(json)
       this.#draft.chars += json.length
     } else if (pair.count === pair.stored.count && pair.hash !== pair.stored.hash) {
-      throw new SlotHalt(
-        'sender_differs',
-        `What ${subject} has stored up to item ${pair.count} is not what this slot says.`,
-      )
+      throw senderDiffers(subject, pair.count)
     }
     return this.#tickets.push({ pair, count: pair.count }) - 1
   }
@@ -284,5 +299,22 @@ export class SlotFold<State, Item, Event> {
 }
 
 function emptyDraft(): FrameDraft {
-  return { inFrom: [0, 0], inTo: [0, 0], complete: true, eventLines: [], chars: 0, itemsCount: 0, replies: [] }
+  return {
+    inFrom: [0, 0],
+    inTo: [0, 0],
+    complete: true,
+    eventLines: [],
+    chars: 0,
+    itemsCount: 0,
+    replies: [],
+    hash: 0,
+    timeUs: 0,
+  }
 }
+
+export function headerOf({ inFrom, inTo, complete, hash, timeUs }: FrameDraft): FrameHeader {
+  return { inFrom, inTo, complete, hash, timeUs, version: FRAME_VERSION }
+}
+
+export const senderDiffers = (subject: string, count: number): SlotHalt =>
+  new SlotHalt('sender_differs', `What ${subject} has stored up to item ${count} is not what this slot says.`)

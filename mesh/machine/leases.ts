@@ -1,0 +1,260 @@
+import type { KV } from '@nats-io/kv'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { Logger } from 'pino'
+import { type BucketView, followBucket, openBucket } from '../buckets.ts'
+import { ALIVE_MS, aliveSubject, Bucket, type Log } from '../subjects.ts'
+
+/** Who may run a slot. Written by compare-and-set; good for liveness only, the frames' own compare-and-set keeps order. */
+interface LeaseEntry {
+  readonly instance: string
+  /** Grows with every owner. */
+  readonly epoch: number
+  /** `released`: its owner has let go after its last frame; `to` is who should take it. */
+  readonly state: 'held' | 'released'
+  readonly to?: string
+}
+
+interface Alive {
+  readonly instance: string
+  /** Slots that it follows closely enough to take over at once. */
+  readonly following: readonly number[]
+}
+
+/** An instance that was not heard of for so long is taken for dead. By this process's own monotonic clock. */
+const SILENT_MS_MAX = 1_200
+const DECIDE_MS = 100
+/** A newcomer gets slots of others only when it has been there for so long, so that a crash loop moves nothing. */
+const SETTLED_MS = 2_000
+
+/** The slots of one log among the instances that run it. */
+export interface Leases {
+  /** Resolves with the epoch when this instance may run the slot: nobody does, and it is this one's turn. */
+  acquire(slot: number): Promise<number>
+  /** Resolves when an instance that lives holds the slot, this one or another. */
+  untilHeld(slot: number): Promise<void>
+  /** Whether this instance holds it, as far as it knows. */
+  holds(slot: number): boolean
+  /** `lost`: somebody else has taken it. `move`: it should go to another instance. Undefined when the process stops. */
+  untilGone(slot: number): Promise<'lost' | 'move' | undefined>
+  /** Lets go of a slot, for whoever should have it; when this process stops, for one of the others. */
+  release(slot: number): Promise<void>
+  /** From here on every slot should go to the others. */
+  leave(): void
+  /** Whether this instance could take over the slot at once. */
+  follows(slot: number, yes: boolean): void
+  stop(): void
+}
+
+export async function openLeases(options: {
+  readonly nats: NatsConnection
+  readonly log: Log
+  readonly instanceId: string
+  readonly logger: Logger
+}): Promise<Leases> {
+  const { nats, log, instanceId, logger } = options
+  const kv = await openBucket(nats, Bucket.leases)
+  const wakes = new Set<() => void>()
+  const wake = (): void => {
+    for (const each of [...wakes]) each()
+  }
+  const view = followBucket({ nats, bucket: Bucket.leases, log: logger, changed: wake })
+  await view.loaded()
+  return new LeaseTable(nats, kv, view, log, instanceId, logger, wakes)
+}
+
+class LeaseTable implements Leases {
+  readonly #nats: NatsConnection
+  readonly #kv: KV
+  readonly #view: BucketView
+  readonly #log: Log
+  readonly #instanceId: string
+  readonly #logger: Logger
+  readonly #wakes: Set<() => void>
+  readonly #heard = new Map<string, { sinceMs: number; atMs: number; following: ReadonlySet<number> }>()
+  readonly #following = new Set<number>()
+  readonly #timers: NodeJS.Timeout[]
+  readonly #startedAtMs = performance.now()
+  #stopped = false
+  #leaving = false
+
+  constructor(
+    nats: NatsConnection,
+    kv: KV,
+    view: BucketView,
+    log: Log,
+    instanceId: string,
+    logger: Logger,
+    wakes: Set<() => void>,
+  ) {
+    this.#nats = nats
+    this.#kv = kv
+    this.#view = view
+    this.#log = log
+    this.#instanceId = instanceId
+    this.#logger = logger
+    this.#wakes = wakes
+    nats.subscribe(aliveSubject(log), {
+      callback: (error, message) => {
+        if (!error) this.#hear(message.json<Alive>())
+      },
+    })
+    this.#timers = [
+      setInterval(() => this.#beat(), ALIVE_MS),
+      setInterval(() => {
+        for (const each of [...wakes]) each()
+      }, DECIDE_MS),
+    ]
+    this.#beat()
+  }
+
+  async acquire(slot: number): Promise<number> {
+    for (;;) {
+      if (this.#stopped) return await new Promise(() => {})
+      const entry = this.#entry(slot)
+      if (this.#mayTake(slot, entry)) {
+        const epoch = (entry?.epoch ?? 0) + 1
+        if (await this.#put(slot, { instance: this.#instanceId, epoch, state: 'held' }, entry)) {
+          this.#logger.info({ slot: `${this.#log}-${slot}`, epoch, after: entry?.instance }, 'slot acquired')
+          return epoch
+        }
+      }
+      await this.#change()
+    }
+  }
+
+  async untilHeld(slot: number): Promise<void> {
+    for (;;) {
+      const entry = this.#entry(slot)
+      if (this.#stopped || (entry?.state === 'held' && this.#lives(entry.instance))) return
+      await this.#change()
+    }
+  }
+
+  holds(slot: number): boolean {
+    const entry = this.#entry(slot)
+    return entry?.instance === this.#instanceId && entry.state === 'held'
+  }
+
+  async untilGone(slot: number): Promise<'lost' | 'move' | undefined> {
+    for (;;) {
+      if (this.#stopped) return undefined
+      const entry = this.#entry(slot)
+      // A bucket that the server lost says nothing about who owns what.
+      if (entry !== undefined && (entry.instance !== this.#instanceId || entry.state !== 'held')) return 'lost'
+      const preferred = this.#preferred(slot, SETTLED_MS)
+      if (preferred !== undefined && preferred !== this.#instanceId) return 'move'
+      await this.#change()
+    }
+  }
+
+  async release(slot: number): Promise<void> {
+    const entry = this.#entry(slot)
+    if (entry?.instance !== this.#instanceId) return
+    const to = this.#preferred(slot, 0)
+    await this.#put(slot, { ...entry, state: 'released', ...(to === undefined ? {} : { to }) }, entry)
+  }
+
+  leave(): void {
+    this.#following.clear()
+    this.#leaving = true
+    this.#beat()
+  }
+
+  follows(slot: number, yes: boolean): void {
+    if (this.#leaving) return
+    if (yes === this.#following.has(slot)) return
+    if (yes) this.#following.add(slot)
+    else this.#following.delete(slot)
+    this.#beat()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const timer of this.#timers) clearInterval(timer)
+    for (const each of [...this.#wakes]) each()
+    this.#view.close()
+  }
+
+  #beat(): void {
+    if (this.#nats.isClosed()) return
+    const alive: Alive = { instance: this.#instanceId, following: [...this.#following] }
+    this.#nats.publish(aliveSubject(this.#log), JSON.stringify(alive))
+    this.#hear(alive)
+  }
+
+  #hear({ instance, following }: Alive): void {
+    const nowMs = performance.now()
+    const known = this.#heard.get(instance)
+    const isBack = known === undefined || nowMs - known.atMs > SILENT_MS_MAX
+    this.#heard.set(instance, { sinceMs: isBack ? nowMs : known.sinceMs, atMs: nowMs, following: new Set(following) })
+  }
+
+  /** In the order of their names: all instances see the same. */
+  #living(settledMs: number): [instance: string, following: ReadonlySet<number>][] {
+    const nowMs = performance.now()
+    const living: [string, ReadonlySet<number>][] = []
+    for (const [instance, { sinceMs, atMs, following }] of this.#heard) {
+      if (nowMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
+      else if (instance === this.#instanceId || nowMs - sinceMs >= settledMs) living.push([instance, following])
+    }
+    return living.sort(([a], [b]) => (a < b ? -1 : 1))
+  }
+
+  #lives(instance: string): boolean {
+    return this.#living(0).some(([name]) => name === instance)
+  }
+
+  /** Whose turn it is: slots go round the living instances that follow them. */
+  #preferred(slot: number, settledMs: number): string | undefined {
+    const candidates = this.#living(settledMs).filter(([, following]) => following.has(slot))
+    return candidates[slot % candidates.length]?.[0]
+  }
+
+  #mayTake(slot: number, entry: LeaseEntry | undefined): boolean {
+    if (!this.#following.has(slot)) return false
+    // Its own, from before a restart.
+    if (entry?.instance === this.#instanceId && entry.state === 'held') return true
+    if (entry?.state === 'released' && entry.to !== undefined && this.#lives(entry.to))
+      return entry.to === this.#instanceId
+    if (entry?.state === 'held') {
+      const listenedMs = performance.now() - this.#startedAtMs
+      if (listenedMs < SILENT_MS_MAX || this.#lives(entry.instance)) return false
+    }
+    return this.#preferred(slot, 0) === this.#instanceId
+  }
+
+  #key(slot: number): string {
+    return `${this.#log}.${slot}`
+  }
+
+  #entry(slot: number): LeaseEntry | undefined {
+    const text = this.#view.entries.get(this.#key(slot))
+    return text === undefined ? undefined : (JSON.parse(text) as LeaseEntry)
+  }
+
+  /** Compare-and-set on what was seen. */
+  async #put(slot: number, next: LeaseEntry, seen: LeaseEntry | undefined): Promise<boolean> {
+    const key = this.#key(slot)
+    try {
+      const current = await this.#kv.get(key)
+      const stored = current === null || current.operation !== 'PUT' ? undefined : current.json<LeaseEntry>()
+      if (JSON.stringify(stored) !== JSON.stringify(seen)) return false
+      await this.#kv.put(key, JSON.stringify(next), { previousSeq: current?.revision ?? 0 })
+      return true
+    } catch (error) {
+      this.#logger.debug({ err: error, key }, 'a lease was not written')
+      return false
+    }
+  }
+
+  /** Something may have changed: an entry, or who is heard of. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#wakes.delete(done)
+        resolve()
+      }
+      this.#wakes.add(done)
+    })
+  }
+}
