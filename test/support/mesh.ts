@@ -8,7 +8,7 @@ import { startMariadb, startNats, startRedis } from '#mesh/testing/servers.ts'
 
 /** The whole mesh for a test: real servers and every service as a process of its own, on free ports. */
 export interface TestMesh extends AsyncDisposable {
-  /** Of the gateways: `http://127.0.0.1:<port>`. */
+  /** Of the first gateways: `http://127.0.0.1:<port>`. */
   readonly urls: readonly string[]
   readonly natsUrl: string
   readonly mysqlUrl: string
@@ -97,7 +97,6 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
         ? { GATEWAY_PORT: String(port), GATEWAY_HOST: loopback }
         : { HEALTH_PORT: String(port), HEALTH_HOST: loopback }
     const url = `http://${loopback}:${port}`
-    if (service === 'gateway') urls[number - 1] = url
     const owned = await startProcess({
       name,
       command: process.execPath,
@@ -116,7 +115,10 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     const names = Object.keys(SERVICES) as (keyof typeof SERVICES)[]
     await Promise.all(
       names.flatMap((service) =>
-        Array.from({ length: options.scale?.[service] ?? 1 }, (_, index) => startOne(service, index + 1)),
+        Array.from({ length: options.scale?.[service] ?? 1 }, async (_, index) => {
+          const url = await startOne(service, index + 1)
+          if (service === 'gateway') urls[index] = url
+        }),
       ),
     )
   } catch (error) {

@@ -1,0 +1,355 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { NatsConnection } from '@nats-io/transport-node'
+import pino from 'pino'
+import { openBucket } from '#mesh/buckets.ts'
+import { createCommandPublisher } from '#mesh/commands.ts'
+import { createIds } from '#mesh/ids.ts'
+import { createPool } from '#mesh/mysql.ts'
+import { createReplyListener } from '#mesh/replies.ts'
+import { RpcError } from '#mesh/rpc.ts'
+import { seedMembers } from '#mesh/seeding.ts'
+import { accountSlotOf } from '#mesh/slots.ts'
+import { Bucket } from '#mesh/subjects.ts'
+import { isFault, parseNewOrder } from '../gateway/domain/new-order.ts'
+import { createBests } from '../gateway/mesh/bests.ts'
+import { createCommander } from '../gateway/mesh/commander.ts'
+import { followDefinitions } from '../gateway/mesh/definitions.ts'
+import { createReads } from '../gateway/mesh/reads.ts'
+import { watchSlots } from '../gateway/mesh/slots.ts'
+import { createOrderReads } from '../gateway/orders/reading.ts'
+import { createTrading } from '../gateway/orders/trading.ts'
+import { Problem } from '../gateway/problem.ts'
+import { Client } from './support/client.ts'
+import { connectTo, startMesh, type TestMesh } from './support/mesh.ts'
+
+describe('REST: too much, and parts that fail', function () {
+  this.timeout(30_000)
+  const ACCOUNT_SLOTS = 4
+  const BUY = { instrument: 'BTC-USDT', side: 'buy', price: '100', amount: '1' }
+  let mesh: TestMesh
+  let nats: NatsConnection
+  let anyone: Client
+  let admin: Client
+
+  before(async function () {
+    this.timeout(90_000)
+    const env = { PASSWORD_COST_LOG2: '10', RATE_LOGIN: '1000:1000', RESULT_MS_MAX: '1000' }
+    mesh = await startMesh({ scale: { gateway: 2 }, env })
+    nats = await connectTo(mesh)
+    anyone = new Client(mesh.urls)
+    admin = anyone.as((await anyone.ok('POST', '/sessions', mesh.admin)).accessToken)
+  })
+  after(async () => {
+    await nats?.close()
+    await mesh?.stop()
+  })
+
+  /** Members with a thousand USDT each. */
+  const members = async (count: number) => {
+    const seeded = await seedMembers(nats, { count })
+    for (const { memberId } of seeded) {
+      const body = { reference: `d-${memberId}`, memberId: String(memberId), asset: 'USDT', amount: '1000' }
+      await eventually(() => admin.ok('POST', '/admin/deposits', body))
+    }
+    return seeded.map(({ memberId, accessToken }) => ({ memberId, client: anyone.as(accessToken), accessToken }))
+  }
+  const member = async () => {
+    const [one] = await members(1)
+    assert(one)
+    return one
+  }
+
+  describe('limits', () => {
+    it('hold per member over both gateways, for trading and reading apart', async () => {
+      const [one, other] = await members(2)
+      assert(one && other)
+      const limited = { RATE_TRADE: '5:20', RATE_READ: '5:20' }
+      const gateways = [await mesh.add('gateway', limited), await mesh.add('gateway', limited)]
+      const client = new Client(gateways.map(({ url }) => url))
+      const mine = client.as(one.accessToken)
+      const startedAtMs = performance.now()
+      let accepted = 0
+      let refused = 0
+      while (performance.now() - startedAtMs < 6_000) {
+        const { status, body, headers } = await mine.call('POST', '/order', { ...BUY, amount: '0.001' })
+        if (status === 201) accepted++
+        else {
+          assert.deepEqual([status, body.code], [429, 'rate_limited'])
+          assert(Number(headers.get('retry-after')) >= 1)
+          refused++
+        }
+        await sleep(5)
+      }
+      // One burst for each gateway at most before they have told each other, and the rest is a debt that is paid back.
+      assert(accepted >= 20 && accepted <= 2 * 20 + 6 * 5, `${accepted} accepted`)
+      assert(refused > 100)
+      await mine.ok('GET', '/accounts')
+      await client.as(other.accessToken).ok('POST', '/order', BUY)
+      for (const { name } of gateways) await mesh.process(name).kill()
+    })
+    it('hold without Redis, for each gateway', async () => {
+      const { accessToken } = await member()
+      const { name, url } = await mesh.add('gateway', { RATE_READ: '1:3', REDIS_URL: '' })
+      const client = new Client([url]).as(accessToken)
+      const statuses: number[] = []
+      for (let index = 0; index < 6; index++) statuses.push((await client.call('GET', '/accounts')).status)
+      assert.deepEqual(statuses, [200, 200, 200, 429, 429, 429])
+      await mesh.process(name).kill()
+    })
+    it('hold per address for who has no token', async () => {
+      const { name, url } = await mesh.add('gateway', { RATE_ADDRESS: '1:3', RATE_LOGIN: '1:2', REDIS_URL: '' })
+      const client = new Client([url])
+      const from = (address: string) => ({ 'x-forwarded-for': address })
+      const ask = async (address: string) => (await client.call('GET', '/time', undefined, from(address))).status
+      assert.deepEqual(
+        [await ask('198.51.100.1'), await ask('198.51.100.1'), await ask('198.51.100.1')],
+        [200, 200, 200],
+      )
+      assert.deepEqual([await ask('198.51.100.1'), await ask('198.51.100.2')], [429, 200])
+      const guess = { email: 'x@example.com', password: 'x' }
+      const login = async () => (await client.call('POST', '/sessions', guess, from('198.51.100.3'))).status
+      assert.deepEqual([await login(), await login(), await login()], [401, 401, 429])
+      await mesh.process(name).kill()
+    })
+  })
+
+  describe('admission', () => {
+    it('refuses orders beyond the cap before it looks at them, and lets cancels in', async () => {
+      const { accessToken } = await member()
+      const { name, url } = await mesh.add('gateway', { ORDERS_PER_SECOND_MAX: '30', IN_FLIGHT_MAX: '8000' })
+      const client = new Client([url]).as(accessToken)
+      const responses = await Promise.all(Array.from({ length: 40 }, () => client.call('POST', '/order', 'not JSON')))
+      const refused = responses.filter(({ status }) => status === 429)
+      assert(refused.length > 0 && refused.length < 40)
+      assert.equal(refused[0]?.body.code, 'too_many_requests')
+      assert.equal(refused[0]?.headers.get('retry-after'), '1')
+      await client.ok('DELETE', '/orders')
+      await mesh.process(name).kill()
+    })
+    it('has a bound of requests in hand', async () => {
+      const { accessToken } = await member()
+      // With three gateways alive, one of these; the machines sleep, so that nothing is answered.
+      const { name, url } = await mesh.add('gateway', { IN_FLIGHT_MAX: '12' })
+      const client = new Client([url]).as(accessToken)
+      const accounts = mesh.process('accounts').pid ?? 0
+      process.kill(accounts, 'SIGSTOP')
+      try {
+        const responses = await Promise.all(Array.from({ length: 20 }, () => client.call('POST', '/order', BUY)))
+        const busy = responses.filter(({ body }) => body.code === 'gateway_busy')
+        assert(busy.length >= 10, `${busy.length} refused`)
+        assert.deepEqual([busy[0]?.status, busy[0]?.headers.get('retry-after')], [503, '1'])
+      } finally {
+        process.kill(accounts, 'SIGCONT')
+        await mesh.process(name).kill()
+      }
+      await eventually(() => anyone.as(accessToken).ok('GET', '/accounts'))
+    })
+  })
+
+  describe('a slot', () => {
+    it('that is halted is told at once, and others go on', async () => {
+      const several = await members(12)
+      const halted = accountSlotOf(several[0]?.memberId ?? 0, ACCOUNT_SLOTS)
+      const isHalted = ({ memberId }: { memberId: number }) => accountSlotOf(memberId, ACCOUNT_SLOTS) === halted
+      const out = several.find(isHalted)
+      const fine = several.find((one) => !isHalted(one))
+      assert(out && fine)
+      const bucket = await openBucket(nats, Bucket.slots)
+      await bucket.put(`accounts.${halted}`, JSON.stringify({ state: 'halted', reason: 'a test says so' }))
+      await eventually(() => out.client.refused([503, 'slot_halted'], 'POST', '/order', BUY))
+      await fine.client.ok('POST', '/order', BUY)
+      await bucket.delete(`accounts.${halted}`)
+      await eventually(() => out.client.ok('POST', '/order', BUY))
+    })
+    it('that has no owner is told after two seconds', async () => {
+      const { client } = await member()
+      await mesh.process('engine').kill()
+      await sleep(2_300)
+      const startedAtMs = performance.now()
+      await client.refused([503, 'slot_unavailable'], 'POST', '/order', BUY)
+      await client.refused([503, 'slot_unavailable'], 'GET', '/markets/BTC-USDT/orderbook?refresh=true')
+      assert(performance.now() - startedAtMs < 300)
+      await mesh.process('engine').start()
+      await eventually(() => client.ok('POST', '/order', BUY))
+    })
+  })
+
+  describe('an order without an answer in time', () => {
+    it('is told as unknown, and can be asked for and repeated', async () => {
+      const { client } = await member()
+      const accounts = mesh.process('accounts').pid ?? 0
+      const body = { ...BUY, clientOrderId: 'unknown-1' }
+      process.kill(accounts, 'SIGSTOP')
+      try {
+        const response = await client.refused([504, 'outcome_unknown'], 'POST', '/order', body)
+        assert.equal(response.body.clientOrderId, 'unknown-1')
+        assert.match(response.body.orderId, /^[0-9]+$/)
+        await sleep(200)
+      } finally {
+        process.kill(accounts, 'SIGCONT')
+      }
+      const order = await eventually(() => client.ok('GET', '/order/client:unknown-1'))
+      assert.equal(order.status, 'new')
+      const again = await client.call('POST', '/order', body)
+      assert.deepEqual([again.status, again.body.id], [200, order.id])
+      assert.equal((await client.ok('GET', '/accounts')).accounts[0].held, '100')
+    })
+
+    it('is found when it was stored after all, and not accepted when it was not', async () => {
+      const { memberId, client } = await member()
+      // A gateway's own parts on the real bus, with a publisher that hears no ack of the next order, stored or lost.
+      const log = pino({ level: 'silent' })
+      const slots = watchSlots(nats, log)
+      await slots.loaded()
+      const reads = await createReads(nats, slots)
+      let ready = (): void => {}
+      const known = new Promise<void>((resolve) => {
+        ready = resolve
+      })
+      const definitions = await followDefinitions(
+        nats,
+        () => ready(),
+        (error) => assert.fail(String(error)),
+      )
+      await known
+      const publisher = createCommandPublisher(nats)
+      const replies = createReplyListener(nats, 'faulty-gateway')
+      let next: 'stored' | 'lost' = 'stored'
+      const deaf: typeof publisher = {
+        append: async (kind, slot, item) => {
+          if ((item as { type?: string }).type !== 'PlaceOrder') return publisher.append(kind, slot, item)
+          if (next === 'stored') await publisher.append(kind, slot, item)
+          throw new RpcError('publish_unknown', 'No ack.')
+        },
+      }
+      const orderReads = createOrderReads(reads)
+      const trading = createTrading({
+        instanceId: 'faulty-gateway',
+        nextId: createIds(nats).next,
+        nowUs: () => Date.now() * 1000,
+        commander: createCommander(deaf, replies, 2_000),
+        publisher,
+        replies,
+        slots,
+        bests: createBests(reads),
+        reads: orderReads,
+        resultMsMax: 2_000,
+      })
+      const place = (clientOrderId: string) => {
+        const order = parseNewOrder({ ...BUY, side: 'buy', clientOrderId }, definitions.market)
+        assert(!isFault(order))
+        return trading.place({ memberId, slot: accountSlotOf(memberId, ACCOUNT_SLOTS) }, order, undefined)
+      }
+
+      const stored = await place('stored')
+      assert.deepEqual([stored.order.status, stored.repeated], ['new', true])
+      assert.equal((await client.ok('GET', '/order/client:stored')).id, String(stored.order.orderId))
+
+      next = 'lost'
+      await assert.rejects(
+        place('lost'),
+        (error) => error instanceof Problem && error.code === 'not_accepted' && error.status === 503,
+      )
+      await client.refused([404, 'order_not_found'], 'GET', '/order/client:lost')
+      assert.equal((await client.ok('GET', '/accounts')).accounts[0].held, '100')
+      slots.stop()
+      await definitions.stop()
+    })
+  })
+
+  describe('without its services', () => {
+    it('says so, and trades on', async () => {
+      const { client } = await member()
+      await mesh.process('auth').kill()
+      await anyone.refused([503, 'service_unavailable'], 'POST', '/sessions', mesh.admin)
+      await client.ok('POST', '/order', BUY)
+      await mesh.process('auth').start()
+      await eventually(() => anyone.ok('POST', '/sessions', mesh.admin))
+    })
+    it('tells when a service does not answer', async () => {
+      const orders = mesh.process('orders').pid ?? 0
+      const { client } = await member()
+      process.kill(orders, 'SIGSTOP')
+      try {
+        await client.refused([504, 'service_timeout'], 'GET', '/trades')
+      } finally {
+        process.kill(orders, 'SIGCONT')
+      }
+    })
+    it('trades on without MySQL, and reads what is in memory', async () => {
+      const { client } = await member()
+      await eventually(() => client.ok('GET', '/orders'))
+      await mesh.servers.mariadb.kill()
+      const { id } = await client.ok('POST', '/order', BUY)
+      assert.equal((await client.ok('GET', `/order/${id}`)).status, 'new')
+      assert.equal((await client.ok('GET', '/orders?status=open')).orders.length, 1)
+      assert.equal((await client.ok('GET', '/accounts')).accounts[0].held, '100')
+      const history = await client.call('GET', '/orders')
+      assert.equal(history.status, 503)
+      assert(['projection_behind', 'database_unavailable'].includes(history.body.code), history.body.code)
+      await mesh.servers.mariadb.restart()
+      await eventually(async () => assert.equal((await client.ok('GET', '/orders')).orders.length, 1), 15_000)
+    })
+    it('waits for the projection, but not for ever', async () => {
+      const { client } = await member()
+      await eventually(() => client.ok('GET', '/orders'))
+      const pool = createPool(mesh.mysqlUrl, { connectionsMax: 1 })
+      const connection = await pool.getConnection()
+      try {
+        // The projection cannot write, while queries that only read go on.
+        await connection.query('FLUSH TABLES WITH READ LOCK')
+        await client.ok('POST', '/order', BUY)
+        await client.refused([503, 'projection_behind'], 'GET', '/orders')
+        await connection.query('UNLOCK TABLES')
+        await eventually(async () => assert.equal((await client.ok('GET', '/orders')).orders.length, 1))
+      } finally {
+        connection.release()
+        await pool.end()
+      }
+    })
+    it('is not ready without NATS, and finds its way back', async () => {
+      const { client } = await member()
+      await mesh.servers.nats.kill()
+      await eventually(async () => assert.equal((await anyone.call('GET', '/health/ready')).status, 503))
+      assert.equal((await anyone.call('GET', '/health/live')).status, 200)
+      await mesh.servers.nats.start()
+      await eventually(() => client.ok('POST', '/order', BUY), 20_000)
+      await eventually(async () => assert.equal((await anyone.call('GET', '/health/ready')).status, 200), 20_000)
+    })
+  })
+
+  describe('a gateway that stops', () => {
+    it('is unready at once, serves for three seconds, and ends in order', async () => {
+      const { accessToken } = await member()
+      const { name, url } = await mesh.add('gateway')
+      const client = new Client([url]).as(accessToken)
+      const stopping = mesh.process(name)
+      const startedAtMs = performance.now()
+      process.kill(stopping.pid ?? 0, 'SIGTERM')
+      await eventually(async () => assert.equal((await client.call('GET', '/health/ready')).status, 503), 500)
+      let served = 0
+      while (performance.now() - startedAtMs < 2_500) {
+        const { headers } = await client.call('POST', '/order', { ...BUY, amount: '0.0001' })
+        assert.equal(headers.get('connection'), 'close')
+        served++
+        await sleep(50)
+      }
+      assert(served > 10)
+      assert.deepEqual(await stopping.exited, { code: 0, signal: null })
+      assert(performance.now() - startedAtMs < 6_000)
+    })
+  })
+})
+
+async function eventually<Result>(check: () => Promise<Result>, msMax = 10_000): Promise<Result> {
+  const deadlineMs = performance.now() + msMax
+  for (;;) {
+    try {
+      return await check()
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error
+      await sleep(50)
+    }
+  }
+}
