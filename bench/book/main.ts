@@ -24,7 +24,7 @@ const settings = {
   rounds: isQuick ? 3 : 5,
   /** In each round; the peer also plays each mix once, up to its limit. */
   peerCalmMessages: isQuick ? 50_000 : 200_000,
-  peerLimitMs: isQuick ? 2_000 : 15_000,
+  peerLimitMs: isQuick ? 2_000 : 10_000,
   /** The twin plays at most so many messages of a mix after those that fill the book. */
   twinMessagesMax: isQuick ? 50_000 : 2_000_000,
   twinMessagesMaxCrowded: isQuick ? 5_000 : 200_000,

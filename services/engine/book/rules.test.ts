@@ -365,6 +365,21 @@ describe('order book rules', () => {
     assert.equal(book.slotsCapacity, 8)
   })
 
+  it('takes no more memory for orders and prices that are gone', () => {
+    const book = createBook({ sink: silent })
+    const before = process.memoryUsage().arrayBuffers
+    for (let id = 1; id <= 300_000; id += 3) {
+      book.placeLimit(id, Side.buy, id, 1)
+      book.placeLimit(id + 1, Side.sell, id, 1)
+      book.placeLimit(id + 2, Side.buy, id, 1)
+      book.amend(id + 2, 2 ** 31 - id, 1)
+      book.cancel(id + 2)
+    }
+    assert.equal(book.ordersCount, 0)
+    const growthBytes = process.memoryUsage().arrayBuffers - before
+    assert(growthBytes < 100_000, `${growthBytes} bytes`)
+  })
+
   it('names its numbers as documented', () => {
     assert.deepEqual(EndReason, { filled: 0, noLiquidity: 1, worstPrice: 2, fillsLimit: 3, lessThanOneLot: 4 })
     assert.deepEqual(Side, { buy: 0, sell: 1 })

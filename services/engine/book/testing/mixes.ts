@@ -27,7 +27,7 @@ const MIDDLE = 1_000_000
 const LOTS_MAX = 1000
 
 export const MIXES: readonly Mix[] = [
-  { name: 'calm', resting: 10_000, distanceTicks: 200, middleTicks: () => MIDDLE },
+  { name: 'calm', resting: 2_000, distanceTicks: 200, middleTicks: () => MIDDLE },
   {
     name: 'swinging',
     resting: 10_000,
