@@ -104,9 +104,11 @@ export function createNaiveExchange(): NaiveExchange {
     sums.set(key, (sums.get(key) ?? 0n) + amount)
   }
 
-  const rest = (market: NaiveMarket, order: NaiveOrder): void => {
-    const side = order.side === 'buy' ? market.bids : market.asks
-    // Behind (that is, before in the array) all orders of its price and all better ones.
+  const sideOf = (market: NaiveMarket, order: NaiveOrder): NaiveOrder[] =>
+    order.side === 'buy' ? market.bids : market.asks
+
+  /** The place of the youngest order of this price, or where it would be: after all that are worse. */
+  const youngestAt = (side: readonly NaiveOrder[], order: NaiveOrder): number => {
     let low = 0
     let high = side.length
     while (low < high) {
@@ -116,12 +118,17 @@ export function createNaiveExchange(): NaiveExchange {
       if (worse) low = middle + 1
       else high = middle
     }
-    side.splice(low, 0, order)
+    return low
+  }
+
+  const rest = (market: NaiveMarket, order: NaiveOrder): void => {
+    const side = sideOf(market, order)
+    side.splice(youngestAt(side, order), 0, order)
   }
 
   const take = (market: NaiveMarket, order: NaiveOrder): void => {
-    const side = order.side === 'buy' ? market.bids : market.asks
-    side.splice(side.lastIndexOf(order), 1)
+    const side = sideOf(market, order)
+    side.splice(side.indexOf(order, youngestAt(side, order)), 1)
   }
 
   const isResting = (market: NaiveMarket, order: NaiveOrder | undefined): order is NaiveOrder =>
