@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { CODES, codesAsMarkdown, isCode } from './codes.ts'
 
 describe('codes', () => {
@@ -20,6 +20,13 @@ describe('codes', () => {
       assert.match(code, /^[a-z][a-z_]+$/)
       assert.match(text, /\.$/)
     }
+  })
+  it('are each named by a test', () => {
+    const cwd = new URL('..', import.meta.url)
+    const files = globSync(['gateway/**/*.test.ts', 'services/**/*.test.ts', 'test/**/*.test.ts'], { cwd })
+    const tests = files.map((file) => readFileSync(new URL(file, cwd), 'utf8')).join('\n')
+    const unnamed = Object.keys(CODES).filter((code) => !new RegExp(`['"\` ]${code}\\b`).test(tests))
+    assert.deepEqual(unnamed, [])
   })
   it('are told from other texts', () => {
     assert.equal(isCode('json_invalid'), true)

@@ -122,7 +122,6 @@ export const CODES = {
   ids_unavailable: { status: 503, text: 'No ids can be had at the moment; try again soon.' },
   service_unavailable: { status: 503, text: 'The service that knows this is not there at the moment.' },
   service_timeout: { status: 504, text: 'The service that knows this did not answer in time.' },
-  not_ready: { status: 503, text: 'This gateway is starting or stopping.' },
   auth_busy: { status: 503, text: 'Too many passwords are being checked; try again soon.' },
   request_invalid: { status: 400, text: 'The request does not fit.' },
   internal_error: { status: 500, text: 'Something went wrong here.' },

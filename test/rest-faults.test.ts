@@ -308,11 +308,21 @@ describe('REST: too much, and parts that fail', function () {
         await pool.end()
       }
     })
+    it('gives no ids without guid', async () => {
+      const { client } = await member()
+      await mesh.process('guid').kill()
+      await sleep(600)
+      await client.refused([503, 'ids_unavailable'], 'POST', '/order', BUY)
+      await mesh.process('guid').start()
+      await eventually(() => client.ok('POST', '/order', BUY))
+    })
     it('is not ready without NATS, and finds its way back', async () => {
       const { client } = await member()
       await mesh.servers.nats.kill()
       await eventually(async () => assert.equal((await anyone.call('GET', '/health/ready')).status, 503))
       assert.equal((await anyone.call('GET', '/health/live')).status, 200)
+      // Whether a token was revoked meanwhile cannot be known after five seconds.
+      await eventually(() => client.refused([503, 'auth_not_ready'], 'GET', '/accounts'))
       await mesh.servers.nats.start()
       await eventually(() => client.ok('POST', '/order', BUY), 20_000)
       await eventually(async () => assert.equal((await anyone.call('GET', '/health/ready')).status, 200), 20_000)

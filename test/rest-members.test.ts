@@ -191,6 +191,10 @@ describe('REST: members, sessions and tokens, through two gateways and two auths
         ...token,
         lifetimeDays: 3650,
       })
+      await client.refused([400, 'request_invalid', 'scopes'], 'POST', '/tokens', {
+        ...token,
+        scopes: ['read', 'read'],
+      })
       await client.refused([400, 'invalid_value', 'scopes.0'], 'POST', '/tokens', { ...token, scopes: ['account'] })
     })
     it('end somewhere', async () => {
