@@ -65,7 +65,7 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
       description:
         'The answer is the market\'s result. With a clientOrderId a repeat is harmless: the same content gets the order\'s current state (200), other content `client_order_id_conflict`. Decimals are strings such as "0.25"; JSON numbers are refused, for they lose digits.',
       body: schemas.NewOrder,
-      answers: { 201: schemas.Order, 200: schemas.Order },
+      answers: { 201: schemas.PlacedOrder, 200: schemas.PlacedOrder },
       codes: [
         'missing_field',
         'field_not_allowed',
@@ -157,7 +157,7 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
       summary: 'Amend an open limit order',
       description: `${REFERENCE} Less amount keeps the order's place in the queue; any other change loses it. \`amount\` is the new total, executed part included. The fills are those of the amendment.`,
       body: schemas.Amendment,
-      answers: { 200: schemas.Order },
+      answers: { 200: schemas.PlacedOrder },
       codes: [
         'missing_field',
         ...DECIMAL_CODES,

@@ -90,10 +90,13 @@ export const Order = Type.Object(
   { $id: 'Order' },
 )
 
-export const OrderAck = Type.Object(
+const OrderAck = Type.Object(
   { id: Id, clientOrderId: nullable(ClientOrderId), status: OrderStatusName, sequence: Type.String() },
   { $id: 'OrderAck' },
 )
+
+/** By `responseType`. */
+export const PlacedOrder = Type.Union([Order, OrderAck])
 
 export const OrderPage = Type.Object({ orders: Type.Array(Order), cursor: nullable(common.Cursor) })
 
