@@ -28,8 +28,10 @@ export async function startMariadbServer(options: MariadbOptions): Promise<Maria
   const { server, installDb } = await mariadbPrograms(options.report)
   const port = options.port ?? (await freePort())
   const data = join(directory, 'data')
-  const common = ['--no-defaults', `--datadir=${data}`, ...asRoot()]
-  mkdirSync(directory, { recursive: true })
+  const temporary = join(directory, 'tmp')
+  mkdirSync(temporary, { recursive: true })
+  // A server that starts removes the temporary tables of every other one in the same folder.
+  const common = ['--no-defaults', `--datadir=${data}`, `--tmpdir=${temporary}`, ...asRoot()]
   await initialise(installDb, directory, common)
   const initFile = join(directory, 'init.sql')
   writeFileSync(initFile, initSql(user, password), { mode: 0o600 })
