@@ -1,7 +1,7 @@
 /**
  * The order book alone, on one thread: live-like mixes, beside npm's nodejs-order-book in the same run.
  *
- *     npm run bench:book [-- --quick]
+ *     npm run bench:book [-- [--quick] [--mix NAME]]
  *
  * A round of a mix plays its messages on a new book (filling it is not timed), then the calm mix's on a new peer; the ratio
  * is the median of the rounds' ratios. Rates are by the thread's processor time; those by the clock stand beside them.
@@ -19,6 +19,8 @@ import { Peer } from './peer.ts'
 import type { ColdRates, Generated, Task } from './worker.ts'
 
 const isQuick = process.argv.includes('--quick')
+const onlyMix = process.argv.includes('--mix') ? process.argv[process.argv.indexOf('--mix') + 1] : undefined
+const names = [...MIXES.map(({ name }) => name), 'million'].filter((name) => name === (onlyMix ?? name))
 const settings = {
   messagesPerMix: isQuick ? 200_000 : 2_000_000,
   rounds: isQuick ? 3 : 5,
@@ -48,9 +50,8 @@ const peerCalmRates: number[] = []
 const calm = await generate('calm', 0)
 warmPeer()
 console.log('mix              M msg/s  by clock  × peer calm  peer M msg/s   events  checksum  twin (messages)')
-for (const { name } of MIXES) report(name, await runMix(name))
-report('million', await runMix('million'))
-const livelike = MIXES.map(({ name }) => results[name]?.ratioToPeerCalm ?? 0)
+for (const name of names) report(name, await runMix(name))
+const livelike = names.filter((name) => name !== 'million').map((name) => results[name]?.ratioToPeerCalm ?? 0)
 const cold = (await inWorker({ task: 'cold', messages: calm.messages, fillCount: calm.fillCount })) as ColdRates
 const coldToSteady = (cold[0] ?? 0) / median(cold.slice(1))
 console.log(`\nPeer, calm: ${millions(median(peerCalmRates))} M msg/s (median of ${peerCalmRates.length})`)

@@ -649,8 +649,10 @@ function isPrice(value: number): boolean {
   return typeof value === 'number' && (value | 0) === value && value >= 1
 }
 
-/** The lots that this many tick × lots pay for. The quotient of floats may round up to the next whole number; no further. */
+/**
+ * The lots that this many tick × lots pay for. Exact: up to 2^53−1, a quotient that is not whole lies further below the next
+ * whole number than floats are apart there, or the price is a power of two and nothing is rounded.
+ */
 function wholeLots(tickLots: number, priceTicks: number): number {
-  const lots = Math.floor(tickLots / priceTicks)
-  return lots * priceTicks > tickLots ? lots - 1 : lots
+  return Math.floor(tickLots / priceTicks)
 }

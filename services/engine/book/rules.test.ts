@@ -180,7 +180,7 @@ describe('order book rules', () => {
         sell 1 ${AMOUNT_LOTS_MAX} @ ${price} → 1 rests ${AMOUNT_LOTS_MAX}
         quote buy 2 ${quote} @ ${price} → 2 trades ${exact} @ ${price} with 1, ${AMOUNT_LOTS_MAX - lots} left; 2 ended ${rest} less_than_one_lot`)
     }
-    // One tick × lot short of a whole number of lots: here the quotient of floats rounds up.
+    // One tick × lot short of a whole number of lots.
     for (const [priceTicks, lotsOfIt] of [
       [3, 3002399751580330],
       [5, 1801439850948198],
