@@ -1,0 +1,23 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { runningMesh } from '#launcher/run-state.ts'
+import { dataDirectory, projectDirectory } from '#launcher/servers/directories.ts'
+import { ConfigError } from '#mesh/config.ts'
+
+export interface Servers {
+  readonly natsUrl: string
+  readonly mysqlUrl: string | undefined
+}
+
+/** `NATS_URL` and `MYSQL_URL` (also from `.env`), else the servers of the `npm start` that runs. @throws ConfigError */
+export function findServers(): Servers {
+  const path = join(projectDirectory, '.env')
+  if (existsSync(path)) process.loadEnvFile(path)
+  const { NATS_URL: natsUrl, MYSQL_URL: mysqlUrl } = process.env
+  if (natsUrl) return { natsUrl, mysqlUrl: mysqlUrl || undefined }
+  const running = runningMesh(dataDirectory())
+  if (running?.natsUrl === undefined) {
+    throw new ConfigError('Which mesh? Set NATS_URL and MYSQL_URL, or run npm start (EXCHANGE_DATA_DIR says where).')
+  }
+  return { natsUrl: running.natsUrl, mysqlUrl: mysqlUrl || running.mysqlUrl }
+}
