@@ -42,6 +42,11 @@ export class Books {
     this.#members = members
   }
 
+  /** Balances that members ever had. */
+  get count(): number {
+    return this.#rows.end
+  }
+
   /** Assets are numbered in the order in which they were defined. */
   addAsset(asset: string): number {
     this.#assets.push({

@@ -68,6 +68,11 @@ export class OpenOrders {
     this.#members = members
   }
 
+  /** Open orders, and closed ones whose amendment has no answer yet. */
+  get count(): number {
+    return this.#rows.count
+  }
+
   /** The row, or NONE. It may be that of an order which is closed: see `isOpen`. */
   find(orderId: number): number {
     for (let row = this.#index.first(hashNumber(orderId)); row !== NONE; row = this.#index.next()) {
@@ -229,25 +234,23 @@ export class OpenOrders {
     const flags = words[at * 2 + FLAGS] ?? 0
     const clientOrderId = this.#clientOrderIds[row]
     const quoteTickLots = numbers[at + QUOTE_TICK_LOTS] ?? 0
-    return {
+    const order: OrderState = {
       orderId: numbers[at + ID] ?? 0,
       memberId: this.#members.idOf(words[at * 2 + MEMBER] ?? 0),
-      ...(clientOrderId === undefined ? undefined : { clientOrderId }),
       instrument,
       side: flags & SELL ? 'sell' : 'buy',
       orderType: flags & IS_MARKET ? 'market' : 'limit',
       priceTicks: words[at * 2 + PRICE] ?? 0,
       amountLots: numbers[at + AMOUNT] ?? 0,
-      ...(quoteTickLots === 0 ? undefined : { quoteTickLots }),
       executedLots: numbers[at + EXECUTED] ?? 0,
       executedQuoteMinor: this.#wide(row, EXECUTED_QUOTE).toString(),
       feeMinor: this.#wide(row, FEE).toString(),
       status: status ?? (flags & PARTIALLY_FILLED ? 'partially_filled' : 'new'),
-      ...(reason === undefined ? undefined : { reason }),
       createdAtUs: numbers[at + CREATED] ?? 0,
       receivedAtUs: numbers[at + RECEIVED] ?? 0,
       updatedAtUs: numbers[at + UPDATED] ?? 0,
     }
+    return withOptions(order, clientOrderId, quoteTickLots === 0 ? undefined : quoteTickLots, reason)
   }
 
   /** `instrumentOf` names a market's row. */
@@ -329,4 +332,16 @@ export class OpenOrders {
   #clear(row: number, flag: number): void {
     this.#setWord(row, FLAGS, this.#word(row, FLAGS) & ~flag)
   }
+}
+
+/** Whole objects are copied: a spread inside a larger literal is slow, and this is done for every order. */
+export function withOptions(
+  order: OrderState,
+  clientOrderId: string | undefined,
+  quoteTickLots: number | undefined,
+  reason: OrderState['reason'],
+): OrderState {
+  let whole = clientOrderId === undefined ? order : { ...order, clientOrderId }
+  if (quoteTickLots !== undefined) whole = { ...whole, quoteTickLots }
+  return reason === undefined ? whole : { ...whole, reason }
 }

@@ -27,6 +27,11 @@ export class Rows {
     return this.#end
   }
 
+  /** Rows that are taken. */
+  get count(): number {
+    return this.#end - this.#free.length
+  }
+
   page(row: number): Page {
     const page = this.#pages[row >>> PAGE_BITS]
     if (page === undefined) throw new RangeError(`no row ${row}`)
