@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { laptopSecrets } from './laptop-secrets.ts'
+import { projectDirectory } from './servers/directories.ts'
+import { migrateScript, services } from './services.ts'
+
+const read = (path: string) => readFileSync(join(projectDirectory, path), 'utf8')
+
+describe('docker-compose.yml', () => {
+  const compose = read('docker-compose.yml')
+
+  it('runs every service that npm start runs, and the migrations', () => {
+    for (const { name, script } of [...services, { name: 'migrate', script: migrateScript }]) {
+      const section = `  ${name}:\n    <<: *service\n    command: [node, launcher/container.ts, ${script}]\n`
+      assert(compose.includes(section), name)
+    }
+  })
+
+  it('names no container, and publishes ports on the loopback interface alone', () => {
+    assert.doesNotMatch(compose, /container_name/)
+    const published = compose.match(/"[^"\n]*:[0-9]+"/g)?.filter((one) => !one.includes('//')) ?? []
+    assert(published.length >= 6)
+    for (const one of published) assert.match(one, /^"(127\.0\.0\.1|\$\{PUBLIC_HOST:-127\.0\.0\.1\}):/)
+  })
+
+  it('checks the health of gateways as traefik/dynamic.yml does', () => {
+    const dynamic = read('traefik/dynamic.yml')
+    for (const option of ['path', 'interval', 'unhealthyInterval', 'timeout']) {
+      const value = new RegExp(`^ +${option}: (.+)$`, 'm').exec(dynamic)?.[1]
+      assert(value, option)
+      assert(compose.includes(`loadbalancer.healthcheck.${option.toLowerCase()}: ${value}\n`), option)
+    }
+  })
+})
+
+describe("a laptop's secrets", () => {
+  const mysqlUrl = 'mysql://exchange:laptop-only@mariadb:3306/exchange'
+  const ownUrl = 'mysql://exchange:own@mariadb:3306/exchange'
+  const rows: [what: string, env: NodeJS.ProcessEnv, refusal: RegExp | undefined][] = [
+    ['will do for development', { EXCHANGE_MODE: 'development', MYSQL_URL: mysqlUrl }, undefined],
+    [
+      'are refused in production: the database',
+      { EXCHANGE_MODE: 'production', MYSQL_URL: mysqlUrl, EXCHANGE_ADMIN_PASSWORD: 'own' },
+      /MYSQL_PASSWORD must be set/,
+    ],
+    [
+      'are refused in production: the admin',
+      { EXCHANGE_MODE: 'production', MYSQL_URL: ownUrl },
+      /EXCHANGE_ADMIN_PASSWORD must be set/,
+    ],
+    [
+      'are not missed in production with own ones',
+      { EXCHANGE_MODE: 'production', MYSQL_URL: ownUrl, EXCHANGE_ADMIN_PASSWORD: 'own' },
+      undefined,
+    ],
+  ]
+  for (const [what, env, refusal] of rows) {
+    it(what, () => {
+      const said = laptopSecrets(env)
+      if (refusal === undefined) assert.equal(said, undefined)
+      else assert.match(said ?? '', refusal)
+    })
+  }
+
+  it('are the ones of the compose file', () => {
+    assert.match(read('docker-compose.yml'), /\$\{MYSQL_PASSWORD:-laptop-only\}@mariadb/)
+  })
+})
