@@ -19,7 +19,7 @@ describe('docker-compose.yml', () => {
 
   it('names no container, and publishes ports on the loopback interface alone', () => {
     assert.doesNotMatch(compose, /container_name/)
-    const published = compose.match(/"[^"\n]*:[0-9]+"/g)?.filter((one) => !one.includes('//')) ?? []
+    const published = compose.match(/"[^"\n]+:[^"\n]+:[0-9]+"/g)?.filter((one) => !one.includes('//')) ?? []
     assert(published.length >= 6)
     for (const one of published) assert.match(one, /^"(127\.0\.0\.1|\$\{PUBLIC_HOST:-127\.0\.0\.1\}):/)
   })

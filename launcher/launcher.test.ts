@@ -149,7 +149,7 @@ describe('launcher', function () {
     ['a port that is none', [], { PUBLIC_PORT: '80a' }, /PUBLIC_PORT must be a whole number/],
     ['an unknown mode', [], { EXCHANGE_MODE: 'prod' }, /development or production, not "prod"/],
     ['production without a password', [], { EXCHANGE_MODE: 'production' }, /EXCHANGE_ADMIN_PASSWORD must be set/],
-    ['a data directory that it cannot write', [], { EXCHANGE_DATA_DIR: '/proc/exchange' }, /Cannot write to \/proc/],
+    ['a data directory that it cannot write', [], { EXCHANGE_DATA_DIR: '/dev/null/x' }, /Cannot write to \/dev\/null/],
     ['a sync interval that is none', [], { NATS_SYNC_INTERVAL: 'often' }, /"always" or a time like 2m/],
   ]
   for (const [what, args, extra, message] of refusals) {
