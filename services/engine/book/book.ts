@@ -140,13 +140,22 @@ export interface BookOptions {
   readonly ordersMax?: number
 }
 
+/**
+ * One book that stays. While no book lives, V8 forgets the shape of books and with it all that it has learnt about their
+ * code; the next book then runs at a third of the speed for millions of commands.
+ */
+const kept: Book[] = []
+
 /** Throws only on options outside their range. An empty book takes less than 2 KB. */
 export function createBook(options: BookOptions): Book {
   const { sink, fillsPerCommandMax = 10_000, ordersMax = 2 ** 24 } = options
   if (!isWithin(fillsPerCommandMax, 2 ** 31 - 1)) throw new RangeError('fillsPerCommandMax is not within 1..2^31-1')
   if (!isWithin(ordersMax, 2 ** 26)) throw new RangeError('ordersMax is not within 1..2^26')
+  if (kept.length === 0) kept.push(new ArrayBook(silentSink, 1, 1))
   return new ArrayBook(sink, fillsPerCommandMax, ordersMax)
 }
+
+const silentSink: BookSink = { traded() {}, rested() {}, reduced() {}, cancelled() {}, ended() {} }
 
 function isWithin(value: number, max: number): boolean {
   return Number.isSafeInteger(value) && value >= 1 && value <= max

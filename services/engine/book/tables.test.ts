@@ -53,6 +53,30 @@ describe('tables of the order book', () => {
     }
   })
 
+  it('IdTable tells ids of one hash apart', () => {
+    const table = new IdTable()
+    const byHash = new Map<number, number>()
+    let [first, second] = [0, 0]
+    for (let orderId = 8; second === 0; orderId += 8) {
+      first = byHash.get(table.hashOf(orderId)) ?? 0
+      if (first !== 0) second = orderId
+      byHash.set(table.hashOf(orderId), orderId)
+    }
+    const floats = new Float64Array(8)
+    const hash = table.hashOf(first)
+    assert.equal(table.hashOf(second), hash)
+    floats[0] = first
+    table.add(hash, 0, 0)
+    assert(table.find(second, hash, floats) < 0)
+    floats[4] = second
+    table.add(hash, 1, 0)
+    assert.equal(table.slotAt(table.find(first, hash, floats)), 0)
+    assert.equal(table.slotAt(table.find(second, hash, floats)), 1)
+    table.remove(hash, 0)
+    assert(table.find(first, hash, floats) < 0)
+    assert.equal(table.slotAt(table.find(second, hash, floats)), 1)
+  })
+
   const patterns: Record<string, (index: number) => number> = {
     dense: (index) => index + 1,
     descending: (index) => Number.MAX_SAFE_INTEGER - index,
