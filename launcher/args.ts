@@ -25,16 +25,12 @@ export function parseArguments(argv: readonly string[], services: readonly Servi
 }
 
 function checkedCount(services: readonly ServiceDefinition[], name: string, count: number): number {
-  const service = services.find((one) => one.name === name)
-  if (service === undefined) {
+  if (!services.some((one) => one.name === name)) {
     const known = services.map((one) => one.name).join(', ')
     throw new PreflightError(`--scale: there is no service "${name}"; there are ${known}`)
   }
   if (count < 1 || count > instancesMax) {
     throw new PreflightError(`--scale: ${name} can run 1 to ${instancesMax} times, not ${count}`)
-  }
-  if (count > 1 && service.singleBecause !== undefined) {
-    throw new PreflightError(`--scale: ${name} runs once for now: ${service.singleBecause}`)
   }
   return count
 }
@@ -43,7 +39,7 @@ export function helpText(services: readonly ServiceDefinition[]): string {
   return `Starts the whole exchange: its servers, its services, and the public entry.
 
   npm start
-  npm start -- --scale gateway=3 orders=2
+  npm start -- --scale gateway=3 engine=2 orders=2
 
 Services: ${services.map(({ name }) => name).join(', ')}.
 Ctrl-C ends everything that it started. The data stays, and the next start goes on with it.

@@ -144,7 +144,6 @@ describe('launcher', function () {
   const refusals: [string, string[], NodeJS.ProcessEnv, RegExp][] = [
     ['an unknown argument', ['--fast'], {}, /Unknown argument "--fast"/],
     ['an unknown service', ['--scale', 'gatway=2'], {}, /no service "gatway"; there are worker, owner, gateway/],
-    ['a service that runs once', ['--scale', 'owner=2'], {}, /owner runs once for now: .* leases/],
     ['a scale of 0', ['--scale', 'worker=0'], {}, /1 to 64 times, not 0/],
     ['a port that is none', [], { PUBLIC_PORT: '80a' }, /PUBLIC_PORT must be a whole number/],
     ['an unknown mode', [], { EXCHANGE_MODE: 'prod' }, /development or production, not "prod"/],

@@ -7,17 +7,13 @@ export type ServiceDefinition = {
   stage: number
   /** The gateway: it serves its health on its own port, and Traefik balances to its instances. */
   isGateway?: true
-  /** Why there can be one instance only. */
-  singleBecause?: string
 }
-
-const leases = 'several at once come with leases'
 
 export const services: readonly ServiceDefinition[] = [
   { name: 'auth', script: 'services/auth/main.ts', stage: 1 },
   { name: 'guid', script: 'services/guid/main.ts', stage: 1 },
-  { name: 'accounts', script: 'services/accounts/main.ts', stage: 1, singleBecause: leases },
-  { name: 'engine', script: 'services/engine/main.ts', stage: 1, singleBecause: leases },
+  { name: 'accounts', script: 'services/accounts/main.ts', stage: 1 },
+  { name: 'engine', script: 'services/engine/main.ts', stage: 1 },
   { name: 'orders', script: 'services/orders/main.ts', stage: 1 },
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true },
 ]
