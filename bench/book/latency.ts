@@ -1,5 +1,5 @@
-import { type Book, type BookSink, createBook } from '#services/engine/book/book.ts'
-import { type Commands, drive, type Messages } from '#services/engine/book/testing/messages.ts'
+import { type Book, createBook } from '#services/engine/book/book.ts'
+import { ChecksumSink, type Commands, drive, type Messages } from '#services/engine/book/testing/messages.ts'
 
 export interface Latency {
   readonly p50Ns: number
@@ -15,18 +15,6 @@ export interface Tail {
   readonly rest: number
 }
 
-/** Counts its events. */
-class CountingSink implements BookSink {
-  fills = 0
-  traded(): void {
-    this.fills++
-  }
-  rested(): void {}
-  reduced(): void {}
-  cancelled(): void {}
-  ended(): void {}
-}
-
 /** Takes every message and does nothing: what the clock and the machine add. */
 const idle: Commands = {
   placeLimit: () => 'accepted',
@@ -37,7 +25,7 @@ const idle: Commands = {
 }
 
 export function measureLatency(messages: Messages, fillCount: number): { book: Latency; idle: Latency; tail: Tail } {
-  const sink = new CountingSink()
+  const sink = new ChecksumSink()
   const book = createBook({ sink })
   const count = messages.count - fillCount
   const idleNs = new Float64Array(count)
@@ -51,11 +39,11 @@ export function measureLatency(messages: Messages, fillCount: number): { book: L
   const fills = new Uint16Array(count)
   const grown = new Uint8Array(count)
   for (let index = 0; index < count; index++) {
-    const [fillsBefore, capacityBefore] = [sink.fills, book.slotsCapacity]
+    const [fillsBefore, capacityBefore] = [sink.trades, book.slotsCapacity]
     const startedMs = performance.now()
     drive(book, messages, fillCount + index, fillCount + index + 1)
     bookNs[index] = (performance.now() - startedMs) * 1e6
-    fills[index] = sink.fills - fillsBefore
+    fills[index] = sink.trades - fillsBefore
     grown[index] = book.slotsCapacity === capacityBefore ? 0 : 1
   }
   return { book: summary(bookNs), idle: summary(idleNs), tail: tailOf(bookNs, fills, grown) }
@@ -63,7 +51,7 @@ export function measureLatency(messages: Messages, fillCount: number): { book: L
 
 /** The time that filling a new book with so many orders takes at most for one of them: growing is what takes it. */
 export function measureGrowth(ordersCount: number): { maxMs: number; slots: number } {
-  const book: Book = createBook({ sink: new CountingSink() })
+  const book: Book = createBook({ sink: new ChecksumSink() })
   let maxMs = 0
   let slots = 0
   for (let id = 1; id <= ordersCount; id++) {

@@ -14,7 +14,7 @@ import { ChecksumSink, drive } from '#services/engine/book/testing/messages.ts'
 import { MIXES } from '#services/engine/book/testing/mixes.ts'
 import { type Latency, measureGrowth, measureLatency } from './latency.ts'
 import { measure, median } from './measure.ts'
-import { measureMemory } from './memory.ts'
+import type { Memory } from './memory.ts'
 import { Peer } from './peer.ts'
 import type { ColdRates, Generated, Task } from './worker.ts'
 
@@ -69,7 +69,7 @@ console.log(
 )
 const growth = measureGrowth(isQuick ? 100_000 : 1_000_000)
 console.log(`Slowest of the orders that fill a book: ${growth.maxMs.toFixed(1)} ms, growing to ${growth.slots} slots`)
-const memory = measureMemory(isQuick ? 100_000 : 1_000_000)
+const memory = (await inWorker({ task: 'memory', ordersCount: isQuick ? 100_000 : 1_000_000 })) as Memory
 console.log(
   `Memory of ${isQuick ? '100 000' : 'a million'} orders: ${memory.denseMb.toFixed(0)} MB on 20 000 prices, ${memory.sparseMb.toFixed(0)} MB on as many prices; an empty book ${memory.emptyBookKb.toFixed(1)} KB`,
 )

@@ -17,10 +17,11 @@ export interface Memory {
 }
 
 export function measureMemory(ordersCount: number): Memory {
+  const empty = emptyBook()
   const dense = fill(ordersCount, (index) => 1_000_000 - (index % 20_000))
   const step = Math.floor(PRICE_TICKS_MAX / ordersCount)
   const sparse = fill(ordersCount, (index) => 1 + index * step)
-  return { denseMb: dense / MEGABYTE, sparseMb: sparse / MEGABYTE, emptyBookKb: emptyBook() / 1024 }
+  return { denseMb: dense / MEGABYTE, sparseMb: sparse / MEGABYTE, emptyBookKb: empty / 1024 }
 }
 
 function fill(ordersCount: number, priceOf: (index: number) => number): number {

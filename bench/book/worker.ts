@@ -1,4 +1,4 @@
-/** A thread of its own for what must not teach the measured thread's compiler anything: generating, the twin, the cold start. */
+/** A thread of its own for what must not teach the measured thread's compiler anything: generating, the twin, the cold start, memory. */
 import assert from 'node:assert/strict'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createBook } from '#services/engine/book/book.ts'
@@ -6,10 +6,12 @@ import { ChecksumSink, drive, type Messages } from '#services/engine/book/testin
 import { generateDeep, generateMix, MIXES } from '#services/engine/book/testing/mixes.ts'
 import { NaiveBook } from '#services/engine/book/testing/naive-book.ts'
 import { measure } from './measure.ts'
+import { type Memory, measureMemory } from './memory.ts'
 
 export type Task =
   | { readonly task: 'generate'; readonly mix: string; readonly messagesCount: number; readonly twinMax: number }
   | { readonly task: 'cold'; readonly messages: Messages; readonly fillCount: number }
+  | { readonly task: 'memory'; readonly ordersCount: number }
 
 export interface Generated {
   readonly messages: Messages
@@ -26,8 +28,9 @@ export const DEEP_RESTING = 1_000_000
 
 if (parentPort !== null) parentPort.postMessage(run(workerData as Task))
 
-function run(task: Task): Generated | ColdRates {
-  return task.task === 'generate' ? generate(task) : cold(task)
+function run(task: Task): Generated | ColdRates | Memory {
+  if (task.task === 'generate') return generate(task)
+  return task.task === 'cold' ? cold(task) : measureMemory(task.ordersCount)
 }
 
 function generate({ mix: name, messagesCount, twinMax }: Extract<Task, { task: 'generate' }>): Generated {
