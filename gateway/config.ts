@@ -40,8 +40,8 @@ export interface GatewayConfig {
  * |---|---|---|
  * | `GATEWAY_PORT`, `GATEWAY_HOST` | 8182, 127.0.0.1 | where it listens |
  * | `REDIS_URL` | none | shares rate limits and caches between gateways |
- * | `RATE_TRADE`, `RATE_READ` | 100:200, 50:100 | per member, `<per second>:<burst>` |
- * | `RATE_ADDRESS`, `RATE_LOGIN` | 100:200, 5:20 | per address |
+ * | `RATE_TRADE`, `RATE_READ` | 200:500, 100:300 | per member, `<per second>:<burst>` |
+ * | `RATE_ADDRESS`, `RATE_LOGIN` | 100:300, 20:100 | per address |
  * | `IN_FLIGHT_MAX` | 8192 | requests in hand, divided by the live gateways |
  * | `ORDERS_PER_SECOND_MAX` | 100000 | admitted, divided by the live gateways |
  * | `RESULT_MS_MAX` | 5000 | patience with the engine |
@@ -53,10 +53,10 @@ export function envToConfig(env: Env): GatewayConfig {
     shape: slotsFromEnv(env),
     redisUrl: env.REDIS_URL === undefined || env.REDIS_URL === '' ? undefined : redisUrlOf(env.REDIS_URL),
     limits: {
-      trade: bucketOf('RATE_TRADE', env.RATE_TRADE ?? '100:200'),
-      read: bucketOf('RATE_READ', env.RATE_READ ?? '50:100'),
-      address: bucketOf('RATE_ADDRESS', env.RATE_ADDRESS ?? '100:200'),
-      login: bucketOf('RATE_LOGIN', env.RATE_LOGIN ?? '5:20'),
+      trade: bucketOf('RATE_TRADE', env.RATE_TRADE ?? '200:500'),
+      read: bucketOf('RATE_READ', env.RATE_READ ?? '100:300'),
+      address: bucketOf('RATE_ADDRESS', env.RATE_ADDRESS ?? '100:300'),
+      login: bucketOf('RATE_LOGIN', env.RATE_LOGIN ?? '20:100'),
     },
     admission: {
       inFlightMax: wholeNumber('IN_FLIGHT_MAX', env.IN_FLIGHT_MAX ?? '8192', 1, 1_000_000),

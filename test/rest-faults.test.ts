@@ -326,6 +326,14 @@ describe('REST: too much, and parts that fail', function () {
       await mesh.servers.nats.start()
       await eventually(() => client.ok('POST', '/order', BUY), 20_000)
       await eventually(async () => assert.equal((await anyone.call('GET', '/health/ready')).status, 200), 20_000)
+      // Every gateway still hears of what is defined.
+      await eventually(() => admin.ok('POST', '/admin/assets', { asset: 'LATER', scale: 2 }), 20_000)
+      for (const url of mesh.urls) {
+        await eventually(async () => {
+          const { assets } = await new Client([url]).ok('GET', '/assets')
+          assert(assets.some((one: { asset: string }) => one.asset === 'LATER'))
+        })
+      }
     })
   })
 

@@ -183,6 +183,18 @@ describe('REST: orders, money and markets, through two gateways and two projecti
       assert.deepEqual(await balancesOf(client), { USDT: ['1000', '0'], [base]: ['10', '0'] })
     })
 
+    it('at the market meets what has just come to rest where nothing was', async () => {
+      const { base, instrument } = await market()
+      const { client } = await member({ USDT: '1000', [base]: '10' })
+      const order = { instrument, side: 'buy', type: 'market', amount: '1' }
+      for (let round = 0; round < 3; round++) {
+        await client.refused([422, 'no_liquidity'], 'POST', '/order', order)
+        await client.ok('POST', '/order', { instrument, side: 'sell', price: '10', amount: '1' })
+        assert.equal((await client.ok('POST', '/order', order)).status, 'executed')
+        await sleep(1_050)
+      }
+    })
+
     it('that a machine refuses is an order, and its clientOrderId is spent', async () => {
       const { instrument } = await market()
       const { client } = await member({ USDT: '5' })

@@ -26,9 +26,9 @@ export function createLimits(rules: LimitRules): Limits {
       switch (kind) {
         case 'order':
         case 'cancel':
+        case 'admin':
           return trade.take(memberId)
         case 'read':
-        case 'admin':
           return read.take(memberId)
         case 'public':
           return address.take(from)

@@ -1,19 +1,22 @@
+import type { Side } from '#mesh/protocol/common.ts'
 import type { Reads } from './reads.ts'
 
-export interface Best {
+interface Best {
   readonly bidTicks: number
   readonly askTicks: number
 }
 
-/** Best prices, at most one second old. */
 export interface Bests {
-  of(instrument: string, marketSlot: number): Best | Promise<Best>
+  /**
+   * The best price that an order of this side would meet, in ticks, at most one second old; 0 where nothing rests.
+   * That nothing rests is never taken from memory: what has come to rest meanwhile is to be met.
+   */
+  opposite(side: Side, instrument: string, marketSlot: number): number | Promise<number>
 }
 
 const AGE_MS_MAX = 1_000
 /** Asked again so long after the last answer, in the background, while somebody wants to know. */
 const REFRESH_MS = 400
-const NONE: Best = { bidTicks: 0, askTicks: 0 }
 
 interface SlotBests {
   bests: ReadonlyMap<string, Best>
@@ -44,21 +47,27 @@ export function createBests(reads: Reads): Bests {
     return known.refreshing
   }
 
+  const knownOf = (slot: number): SlotBests => {
+    let known = slots.get(slot)
+    if (known === undefined) {
+      known = { bests: new Map(), askedAtMs: Number.NEGATIVE_INFINITY, refreshing: undefined }
+      slots.set(slot, known)
+    }
+    return known
+  }
+
   return {
-    of: (instrument, slot) => {
-      let known = slots.get(slot)
-      if (known === undefined) {
-        known = { bests: new Map(), askedAtMs: Number.NEGATIVE_INFINITY, refreshing: undefined }
-        slots.set(slot, known)
+    opposite: (side, instrument, slot) => {
+      const known = knownOf(slot)
+      const ticks = (): number => {
+        const best = known.bests.get(instrument)
+        return best === undefined ? 0 : side === 'buy' ? best.askTicks : best.bidTicks
       }
       const ageMs = performance.now() - known.askedAtMs
-      const best = known.bests.get(instrument)
-      if (ageMs <= AGE_MS_MAX && best !== undefined) {
-        if (ageMs > REFRESH_MS) refresh(slot, known).catch(() => {})
-        return best
-      }
-      const asked = known
-      return refresh(slot, asked).then(() => asked.bests.get(instrument) ?? NONE)
+      const remembered = ticks()
+      if (ageMs > AGE_MS_MAX || remembered === 0) return refresh(slot, known).then(ticks)
+      if (ageMs > REFRESH_MS) refresh(slot, known).catch(() => {})
+      return remembered
     },
   }
 }

@@ -70,9 +70,9 @@ export function createTrading(parts: TradingParts): Trading {
     let { priceTicks, amountLots } = order
     if (priceTicks === 0) {
       const { instrument, marketSlot, slippagePpm } = order.market.definition
-      const best = await parts.bests.of(instrument, marketSlot)
-      priceTicks = worstPriceTicks(order.side, order.side === 'buy' ? best.askTicks : best.bidTicks, slippagePpm)
-      if (best.bidTicks === 0 && order.side === 'sell') priceTicks = highestBound(order)
+      const best = await parts.bests.opposite(order.side, instrument, marketSlot)
+      priceTicks = worstPriceTicks(order.side, best, slippagePpm)
+      if (best === 0 && order.side === 'sell') priceTicks = highestBound(order)
     }
     if (order.quoteTickLots > 0 && order.side === 'sell') {
       amountLots = Math.max(1, Math.floor(order.quoteTickLots / priceTicks))
