@@ -75,6 +75,22 @@ describe('order book rules', () => {
     }
   })
 
+  it('keeps a queue whole when neighbours go one after the other, by cancellation or by fills', () => {
+    const three = `
+        sell 1 1 @ 100 → 1 rests 1
+        sell 2 1 @ 100 → 2 rests 1
+        sell 3 1 @ 100 → 3 rests 1`
+    check(`${three}
+        cancel 2 → 2 cancelled 1
+        cancel 3 → 3 cancelled 1
+        sell 4 1 @ 100 → 4 rests 1
+        buy 5 2 @ 100 → 5 trades 1 @ 100 with 1, 0 left; 5 trades 1 @ 100 with 4, 0 left; 5 ended 0 filled`)
+    check(`${three}
+        buy 4 1 @ 100 → 4 trades 1 @ 100 with 1, 0 left; 4 ended 0 filled
+        cancel 2 → 2 cancelled 1
+        buy 5 1 @ 100 → 5 trades 1 @ 100 with 3, 0 left; 5 ended 0 filled`)
+  })
+
   it('keeps the place for less at the same price, executed lots included in the total', () => {
     check(`
       sell 1 10 @ 100 → 1 rests 10
