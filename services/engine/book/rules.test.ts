@@ -83,8 +83,8 @@ describe('order book rules', () => {
     check(`${three}
         cancel 2 → 2 cancelled 1
         cancel 3 → 3 cancelled 1
-        sell 4 1 @ 100 → 4 rests 1
-        buy 5 2 @ 100 → 5 trades 1 @ 100 with 1, 0 left; 5 trades 1 @ 100 with 4, 0 left; 5 ended 0 filled`)
+        sell 4 1 @ 200 → 4 rests 1
+        buy 5 2 @ 100 → 5 trades 1 @ 100 with 1, 0 left; 5 rests 1`)
     check(`${three}
         buy 4 1 @ 100 → 4 trades 1 @ 100 with 1, 0 left; 4 ended 0 filled
         cancel 2 → 2 cancelled 1
