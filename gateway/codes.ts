@@ -36,7 +36,7 @@ export const CODES = {
   query_invalid: { status: 400, text: 'This listing cannot be made.' },
 
   // Who asks.
-  token_missing: { status: 401, text: 'An access token is required: Authorization: Bearer <token>.' },
+  token_missing: { status: 401, text: 'An access token is required, in the header Authorization: Bearer.' },
   token_malformed: { status: 401, text: 'The token is not a JSON Web Token.' },
   token_invalid: { status: 401, text: 'The token is not valid: forged, or not made for this exchange.' },
   token_expired: { status: 401, text: 'The token has expired.' },

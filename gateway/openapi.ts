@@ -69,12 +69,15 @@ export function openapiOf(endpoints: readonly Endpoint[], prefix: string): objec
         'Every answer has an `X-Request-Id`: yours if you sent one of up to 64 letters, digits and `._:-`.',
         "A broker's token acts for a member that it lists with the header `X-Member-Id`.",
         '',
-        '## Codes',
+        '<details><summary>All codes</summary>',
         '',
         codesAsMarkdown(),
+        '',
+        '</details>',
       ].join('\n'),
     },
     servers: [{ url: '/' }],
+    tags: [...new Set(endpoints.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
       schemas,
@@ -107,9 +110,15 @@ function operationOf(endpoint: Endpoint, schemas: Record<string, object>): objec
     ],
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, schemas) } } } }),
+      : { requestBody: { required: true, content: { 'application/json': bodyOf(body, schemas) } } }),
     responses: responsesOf(endpoint, schemas),
   }
+}
+
+/** With an example of its own where the fields' examples together would make no sense. */
+function bodyOf(body: TSchema, schemas: Record<string, object>): object {
+  const schema = schemaOf(body, schemas)
+  return 'examples' in schema && Array.isArray(schema.examples) ? { schema, example: schema.examples[0] } : { schema }
 }
 
 const ACCESS_WORDS = {

@@ -33,7 +33,19 @@ export const NewOrder = Type.Object(
       }),
     ),
   },
-  CLOSED,
+  {
+    ...CLOSED,
+    examples: [
+      {
+        instrument: 'BTC-USDT',
+        side: 'buy',
+        type: 'limit',
+        price: '50000.01',
+        amount: '0.25',
+        clientOrderId: 'mine-17',
+      },
+    ],
+  },
 )
 export type NewOrder = Static<typeof NewOrder>
 
@@ -46,7 +58,7 @@ export const Amendment = Type.Object(
     quantity: Type.Optional(alias('quantity', 'amount')),
     responseType: Type.Optional(Type.Enum(['ack', 'result', 'full'], { default: 'full' })),
   },
-  CLOSED,
+  { ...CLOSED, examples: [{ amount: '0.2' }] },
 )
 export type Amendment = Static<typeof Amendment>
 
