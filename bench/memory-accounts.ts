@@ -6,6 +6,7 @@ import type { Context } from '#mesh/machine/rules.ts'
 import type { AccountEvent, AccountItem } from '#mesh/protocol/accounts.ts'
 import type { MarketDefinition } from '#mesh/protocol/definitions.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
+import { Log, sourceName } from '#mesh/subjects.ts'
 import { createAccountsRules } from '#services/accounts/domain/accounts-rules.ts'
 import { createReads } from '#services/accounts/reads.ts'
 
@@ -25,7 +26,8 @@ let nextId = 2 ** 50
 let position = 1
 
 const rules = createAccountsRules({ accountSlots: SLOTS, marketSlots: SLOTS })
-const reads = createReads({ recentOrdersMax: 25_000 })
+const reads = createReads({ recentOrdersMax: 10_000 })
+const sent: { readonly slot: number; readonly item: AccountItem; readonly source: string }[] = []
 const states = Array.from({ length: SLOTS }, (_, slot) => rules.initialState(slot))
 const contexts = states.map(({ slot }) => contextOf(slot))
 const steps: { readonly after: string; readonly rssMb: number }[] = []
@@ -94,6 +96,7 @@ function place(member: number, priceTicks: number): void {
 function edge(memberId: number, command: object): void {
   const text = JSON.stringify({ ...command, commandId: nextId++, replyTo: '', memberId })
   apply(accountSlotOf(memberId, SLOTS), JSON.parse(text) as AccountItem, 'cmd')
+  for (let next = sent.shift(); next !== undefined; next = sent.shift()) apply(next.slot, next.item, next.source)
 }
 
 function apply(slot: number, item: AccountItem, source: string): void {
@@ -109,8 +112,12 @@ function contextOf(slot: number): Context<AccountEvent> {
     slot,
     timeUs: 0,
     source: '',
-    emit: (event) => reads.observe(slot, JSON.parse(JSON.stringify(event)) as AccountEvent, `${position}-0-0`, timeUs),
-    send: () => 0,
+    emit: (event) => reads.observe(slot, event, `${position}-0-0`, timeUs),
+    // References are claimed at other slots; what goes to the markets stays unanswered, so that all orders stay open.
+    send: (log, target, item) => {
+      if (log !== Log.accounts) return 0
+      return sent.push({ slot: target, item: item as AccountItem, source: sourceName(Log.accounts, slot) })
+    },
     reply: () => {},
   }
 }

@@ -10,7 +10,7 @@ export interface AccountsConfig {
 }
 
 /**
- * `ACCOUNT_SLOTS` and `MARKET_SLOTS`, default 4 each, fixed from the first start; `RECENT_ORDERS_MAX`, default 25 000.
+ * `ACCOUNT_SLOTS` and `MARKET_SLOTS`, default 4 each, fixed from the first start; `RECENT_ORDERS_MAX`, default 10 000.
  * What decides how commands are answered (open orders per member, remembered ids) is no setting: a replay has to decide alike.
  * @throws ConfigError
  */
@@ -19,6 +19,6 @@ export function envToConfig(env: Readonly<Record<string, string | undefined>>): 
   return {
     shape,
     slots: Array.from({ length: shape.accountSlots }, (_, slot) => slot),
-    recentOrdersMax: wholeNumber('RECENT_ORDERS_MAX', env.RECENT_ORDERS_MAX ?? '25000', 0, 1_000_000),
+    recentOrdersMax: wholeNumber('RECENT_ORDERS_MAX', env.RECENT_ORDERS_MAX ?? '10000', 0, 1_000_000),
   }
 }
