@@ -22,6 +22,7 @@ export class StreamCursor implements AsyncDisposable {
   /** Messages after the last one that was taken, as the server said when it delivered that one. */
   #pendingCount = Number.POSITIVE_INFINITY
   #failure: unknown
+  #stopped = false
   #room: (() => void) | undefined
 
   private constructor(stream: string, messages: ConsumerMessages, pending: number, arrived: Bell) {
@@ -73,6 +74,7 @@ export class StreamCursor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true
     this.#messages.stop()
     this.#room?.()
     await this.#pump
@@ -81,6 +83,7 @@ export class StreamCursor implements AsyncDisposable {
   async #read(): Promise<void> {
     try {
       for await (const message of this.#messages) {
+        if (this.#stopped) return
         this.#queue.push(message)
         this.#arrived.ring()
         if (this.#queue.length < AHEAD_MAX) continue
