@@ -241,7 +241,8 @@ export class LogsAudit implements AsyncDisposable {
       const behind = new Set<string>()
       for (const link of this.#links.all()) if (link.ahead !== undefined) behind.add(link.sender)
       const open = this.#slots.filter((slot) => behind.has(slot.name) || isOpen(slot))
-      if (open.length === 0) return
+      if (open.length === 0 && behind.size === 0) return
+      if (open.length === 0) throw this.#doesNotClose(open)
       if (await this.#advanceAny(open)) continue
       if (!(await this.#hasHead(...this.#cursors))) throw this.#doesNotClose(open)
       this.#take(this.#earliest(this.#cursors.filter(({ head }) => head !== undefined)))

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { encodePairMessage, pairEndOf, pairStart } from '#mesh/machine/wire.ts'
 import { connectNats } from '#mesh/service.ts'
 import { createStore } from '#mesh/store.ts'
+import { ensureStreams } from '#mesh/streams.ts'
 import { EVENTS_STREAM } from '#mesh/subjects.ts'
 import { startNats } from '#mesh/testing/servers.ts'
 import { type AuditResult, auditMesh } from './audit-mesh.ts'
@@ -201,12 +203,20 @@ describe('the audit of the logs, on streams that were tampered with', function (
     await found('not_applied', 'accounts-1', new RegExp(`^${sequence}-0$`))
   })
 
-  it('finds an item that nobody sent', async () => {
-    await forge()
-    const store = createStore(nats)
-    const text = '{"first":1,"before":0}\n{"type":"AssetKnown","asset":{"asset":"XXX","scale":2}}'
-    const sequence = await store.append('accounts.0.from.definitions-7', text)
-    await found('not_applied', 'accounts-0', new RegExp(`^${sequence}-0$`))
+  it('finds an item that was applied and that nobody sent', async () => {
+    for (const source of ['definitions-7', 'definitions-0']) {
+      const mesh = await forge()
+      const { streams } = await jetstreamManager(nats)
+      const subject = `accounts.0.from.${source}`
+      const last = source === 'definitions-0' ? await streams.getMessage('ACCOUNTS', { last_by_subj: subject }) : null
+      const { count, hash } = last === null ? pairStart() : pairEndOf(last.string())
+      const item = '{"type":"AssetKnown","asset":{"asset":"XXX","scale":2}}'
+      const sequence = await mesh.say(subject, encodePairMessage({ first: count + 1, before: hash }, [item]))
+      await mesh.settle()
+      await found('pair_item_unsent', 'accounts-0', new RegExp(`^${sequence}-0$`))
+      for (const stream of STREAMS) await streams.delete(stream)
+      await ensureStreams(nats, SHAPE)
+    }
   })
 
   async function sequenceOf(stream: string, subject: string, count: number): Promise<number> {

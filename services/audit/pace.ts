@@ -1,4 +1,4 @@
-import { setImmediate as yieldToOthers, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as yieldToOthers } from 'node:timers/promises'
 
 /** Longest stretch of work without looking at the sockets: a reader that sees no heartbeat for a second begins anew. */
 const STRETCH_MS_MAX = 20

@@ -13,7 +13,6 @@ export type Check =
   | 'pair_chain_differs'
   | 'pair_item_differs' // what the target's log holds is not what the sender's replay says
   | 'pair_item_unsent' // the target's log holds an item that the sender's replay never says
-  | 'pair_item_lost' // the sender's replay says it, the target's log skips it
   | 'answered_twice'
   | 'not_answered'
   | 'outcome_unasked'

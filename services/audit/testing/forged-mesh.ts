@@ -59,6 +59,11 @@ export class ForgedMesh {
     return await this.#storeInput(subject, commands.map((command) => JSON.stringify(command)).join('\n'))
   }
 
+  /** Stores any message, and gives it to its slot. */
+  async say(subject: string, text: string): Promise<number> {
+    return await this.#storeInput(subject, text)
+  }
+
   /** Until nobody has anything to do. */
   async settle(): Promise<void> {
     for (let busy = true; busy; ) {
