@@ -2,7 +2,7 @@
  * What a gateway itself costs: microseconds of its CPU per `POST /order`, with token, limits, validation, bus and answer,
  * against a bare Hapi server that answers a constant of the same size. The machines' place is taken by an echo.
  *
- *     npm run bench:gateway [-- --seconds 2] [--rounds 7] [--connections 128] [--profile <folder>]
+ *     npm run bench:gateway [-- --quick] [--seconds 2] [--rounds 7] [--connections 128] [--profile <folder>]
  *
  * `--profile` writes a CPU profile of the gateway there.
  */
@@ -25,16 +25,18 @@ import { median, round, table } from '../support/statistics.ts'
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '7' },
+    quick: { type: 'boolean', default: false },
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
     connections: { type: 'string', default: '128' },
     profile: { type: 'string' },
   },
 })
-const COUNTED_MS = Number(values.seconds) * 1000
+const COUNTED_MS = Number(values.seconds ?? (values.quick ? 1 : 2)) * 1000
+const ROUNDS = Number(values.rounds ?? (values.quick ? 1 : 7))
 const CONNECTIONS = Number(values.connections)
 const WARMUP_MS = 200
-const WARM_MS = 5_000
+const WARM_MS = values.quick ? 1_000 : 5_000
 const MEMBERS = 1_000
 
 const root = join(import.meta.dirname, '..', '..')
@@ -69,7 +71,7 @@ const warm = await load.run(task('warm', { host: loopback, port }, WARM_MS), {})
 const bytes = warm.bodyBytesMean
 const reference = await Reference.start(bytes)
 await load.run(task('warm', reference.address, WARM_MS), {})
-for (let at = 1; at <= Number(values.rounds); at++) {
+for (let at = 1; at <= ROUNDS; at++) {
   const one = await load.run(task(`g${at}`, { host: loopback, port }), { gateway: gateway.pid ?? 0 })
   for (const [what, count] of Object.entries(one.others)) throw new Error(`${count} orders were answered ${what}`)
   results.gateway.us.push((one.cpuUs.gateway ?? 0) / one.answered)
@@ -102,7 +104,7 @@ console.log(
     settings: {
       connections: CONNECTIONS,
       seconds: COUNTED_MS / 1000,
-      rounds: Number(values.rounds),
+      rounds: ROUNDS,
       answerBytes: bytes,
     },
     result: {
