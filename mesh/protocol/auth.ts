@@ -209,8 +209,6 @@ export const BlockMemberRequest = Type.Object(
   Closed,
 )
 export type BlockMemberRequest = Static<typeof BlockMemberRequest>
-export const UnblockMemberRequest = BlockMemberRequest
-export type UnblockMemberRequest = BlockMemberRequest
 
 /** Ends the member's sessions, and a broker's tokens with the role. Codes: `own_roles` (nobody changes his own). */
 export const SetRolesRequest = Type.Object(

@@ -19,7 +19,6 @@ import {
   RotateKeyRequest,
   SeedRequest,
   SetRolesRequest,
-  UnblockMemberRequest,
   type VerifyReply,
   VerifyRequest,
 } from '#mesh/protocol/auth.ts'
@@ -56,7 +55,7 @@ export function serveAuth(parts: AuthParts): void {
   serve(Rpc.authRevokeToken, RevokeTokenRequest, revokeToken)
   serve(Rpc.authListMembers, ListMembersRequest, listMembers)
   serve(Rpc.authBlockMember, BlockMemberRequest, blockMember)
-  serve(Rpc.authUnblockMember, UnblockMemberRequest, unblockMember)
+  serve(Rpc.authUnblockMember, BlockMemberRequest, unblockMember)
   serve(Rpc.authSetRoles, SetRolesRequest, setRoles)
   serve(Rpc.authDenyList, DenyListRequest, denyList)
   serve(Rpc.authRotateKey, RotateKeyRequest, async ({ signer }, { actorId }) => {
