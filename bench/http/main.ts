@@ -162,11 +162,16 @@ async function measureMesh(
     ...(plan.perSecond === undefined ? {} : { perSecond: plan.perSecond }),
     greedy: { token: exchange.greedyToken, perSecond: plan.limit.perSecond * 4 },
   }
+  let lag = { p99Ms: 0, maxMs: 0 }
   let sampler: ReturnType<typeof sampleLag> | undefined
-  const result = await load.run(task, exchange.pids(plan.gateways), () => {
-    sampler = sampleLag(exchange.pool)
-  })
-  const lag = (await sampler?.stop()) ?? { p99Ms: 0, maxMs: 0 }
+  let result: Awaited<ReturnType<typeof load.run>>
+  try {
+    result = await load.run(task, exchange.pids(plan.gateways), () => {
+      sampler = sampleLag(exchange.pool)
+    })
+  } finally {
+    if (sampler !== undefined) lag = await sampler.stop()
+  }
   const run = runOf(result, lag, await untilCaughtUp(exchange))
   const limited = result.others[LIMITED] ?? 0
   const factor = (plan.limit.perSecond * MEMBERS) / run.perSecond
