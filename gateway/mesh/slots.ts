@@ -13,21 +13,25 @@ export interface Slots {
   stop(): void
 }
 
-/** An owner that has not been heard of for so long is gone, in milliseconds. */
-const OWNER_MS_MAX = 2_000
+/** An owner that has not been heard of for 2 s is gone: so many ticks of our own, for while we are held up we hear nobody. */
+const TICK_MS = 100
+const SILENT_TICKS_MAX = 20
 
 interface SlotHealth {
-  heardAtMs: number
+  heardAtTick: number
   halted: boolean
 }
 
 export function watchSlots(nats: NatsConnection, log: Logger): Slots {
   const slots = new Map<string, SlotHealth>()
-  const startedAtMs = performance.now()
+  let tick = 0
+  const ticking = setInterval(() => {
+    tick++
+  }, TICK_MS)
   const healthOf = (key: string): SlotHealth => {
     let health = slots.get(key)
     if (health === undefined) {
-      health = { heardAtMs: startedAtMs, halted: false }
+      health = { heardAtTick: 0, halted: false }
       slots.set(key, health)
     }
     return health
@@ -35,7 +39,7 @@ export function watchSlots(nats: NatsConnection, log: Logger): Slots {
 
   const owners = nats.subscribe(ALL_OWNERS, {
     callback: (error, message) => {
-      if (error === null) healthOf(message.subject.slice(ALL_OWNERS.length - 1)).heardAtMs = performance.now()
+      if (error === null) healthOf(message.subject.slice(ALL_OWNERS.length - 1)).heardAtTick = tick
     },
   })
   const halts = followBucket({
@@ -51,12 +55,13 @@ export function watchSlots(nats: NatsConnection, log: Logger): Slots {
     check: (kind, slot) => {
       const health = healthOf(keyOf(kind, slot))
       if (health.halted) throw new Problem('slot_halted', { retryAfterSeconds: 30 })
-      if (performance.now() - health.heardAtMs > OWNER_MS_MAX) {
+      if (tick - health.heardAtTick > SILENT_TICKS_MAX) {
         throw new Problem('slot_unavailable', { retryAfterSeconds: 1 })
       }
     },
     loaded: () => halts.loaded(),
     stop: () => {
+      clearInterval(ticking)
       owners.unsubscribe()
       halts.close()
     },
