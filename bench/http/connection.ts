@@ -17,15 +17,21 @@ const LENGTH = /\r\ncontent-length: ([0-9]+)/i
 export class Connection {
   readonly #socket: Socket
   readonly #onResponse: (response: Response, connection: Connection) => void
+  readonly #onFailure: (error: Error) => void
   #partial = ''
   isIdle = true
   /** The number of the order under way, and when it was sent (or should have been), for whoever uses this connection. */
   order = 0
   sentAtMs = 0
 
-  private constructor(socket: Socket, onResponse: (response: Response, connection: Connection) => void) {
+  private constructor(
+    socket: Socket,
+    onResponse: (response: Response, connection: Connection) => void,
+    onFailure: (error: Error) => void,
+  ) {
     this.#socket = socket
     this.#onResponse = onResponse
+    this.#onFailure = onFailure
     socket.on('data', (chunk: Buffer) => this.#receive(chunk.toString('latin1')))
   }
 
@@ -40,7 +46,7 @@ export class Connection {
       socket.once('error', refused)
       socket.once('connect', () => {
         socket.off('error', refused)
-        const connection = new Connection(socket, onResponse)
+        const connection = new Connection(socket, onResponse, onFailure)
         socket.on('error', onFailure)
         socket.on('close', () => {
           if (!connection.isIdle) onFailure(new Error('The server closed a connection with a request under way.'))
@@ -60,6 +66,7 @@ export class Connection {
   }
 
   #receive(chunk: string): void {
+    if (this.isIdle) return this.#onFailure(new Error(`Nobody asked for this answer: ${chunk.slice(0, 200)}`))
     const text = this.#partial === '' ? chunk : this.#partial + chunk
     const headEnd = text.indexOf(HEAD_END)
     const length = headEnd < 0 ? undefined : LENGTH.exec(text)

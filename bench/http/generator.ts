@@ -52,6 +52,7 @@ export interface Result {
 /** Longest wait for the last answers. */
 const LAST_MS_MAX = 15_000
 const GREEDY_TICK_MS = 100
+const GREEDY_CONNECTIONS = 8
 
 process.on('message', (task: Task) => {
   run(task).then(
@@ -143,7 +144,8 @@ async function start(task: Task, resolve: (result: Result) => void, reject: (err
     pace = setInterval(() => {
       const nowMs = performance.now()
       while (nextDueMs <= nowMs && nextDueMs < countToMs) {
-        const connection = idle.pop()
+        // In turn, so that none is quiet for so long that the server ends it.
+        const connection = idle.shift()
         if (connection === undefined) due.push(nextDueMs)
         else send(connection, nextDueMs)
         nextDueMs += gapMs
@@ -182,7 +184,7 @@ async function start(task: Task, resolve: (result: Result) => void, reject: (err
 
 const NOBODY = { greedyIds: new Float64Array(), greedyRefused: 0 }
 
-/** One member sends more than he may, on a connection of his own; some orders are accepted, the others refused. */
+/** One member sends more than he may, on connections of his own; some orders are accepted, the others refused. */
 async function startGreedy(
   task: Task,
   { token, perSecond }: { readonly token: string; readonly perSecond: number },
@@ -194,38 +196,45 @@ async function startGreedy(
   const address = task.addresses[0]
   assert(address)
   const ids: number[] = []
+  const idle: Connection[] = []
   let refused = 0
-  let sent = 0
-  let left = 0
+  let wanted = 0
   let ended = (): void => {}
-  const send = (connection: Connection): void => {
-    const { body } = next(sent++)
-    connection.send(`${head}${body.length}\r\n\r\n${body}`)
+  const sendWanted = (): void => {
+    for (; wanted > 0; wanted--) {
+      const connection = idle.shift()
+      if (connection === undefined) return
+      const { body } = next(ids.length)
+      connection.order = ids.length
+      ids.push(0)
+      connection.send(`${head}${body.length}\r\n\r\n${body}`)
+    }
   }
-  const connection = await Connection.open(
-    address,
-    ({ status, text, bodyAt }, one) => {
-      ids.push(status === 201 ? idIn(text, bodyAt) : 0)
-      if (status === 429) refused++
-      else if (status !== 201) count(others, status, text, bodyAt)
-      if (--left > 0) send(one)
-      else ended()
-    },
-    onFailure,
-  )
+  const onResponse = ({ status, text, bodyAt }: Response, connection: Connection): void => {
+    if (status === 201) ids[connection.order] = idIn(text, bodyAt)
+    else if (status === 429) refused++
+    else count(others, status, text, bodyAt)
+    idle.push(connection)
+    sendWanted()
+    if (idle.length === GREEDY_CONNECTIONS) ended()
+  }
+  for (let opened = 0; opened < GREEDY_CONNECTIONS; opened++) {
+    idle.push(await Connection.open(address, onResponse, onFailure))
+  }
+  const connections = [...idle]
   const timer = setInterval(() => {
-    const wasIdle = left === 0
-    left = Math.max(left, Math.ceil((perSecond * GREEDY_TICK_MS) / 1000))
-    if (wasIdle) send(connection)
+    wanted = Math.ceil((perSecond * GREEDY_TICK_MS) / 1000)
+    sendWanted()
   }, GREEDY_TICK_MS)
   return async () => {
     clearInterval(timer)
-    if (left > 0) {
+    wanted = 0
+    if (idle.length < GREEDY_CONNECTIONS) {
       await new Promise<void>((resolve) => {
         ended = resolve
       })
     }
-    connection.close()
+    for (const connection of connections) connection.close()
     return { greedyIds: Float64Array.from(ids), greedyRefused: refused }
   }
 }
