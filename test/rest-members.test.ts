@@ -14,7 +14,7 @@ describe('REST: members, sessions and tokens, through two gateways and two auths
   let admin: Client
 
   before(async function () {
-    this.timeout(90_000)
+    this.timeout(120_000)
     mesh = await startMesh({
       scale: { gateway: 2, auth: 2 },
       env: { PASSWORD_COST_LOG2: '10', RATE_LOGIN: '1000:1000', RATE_READ: '1000:1000' },

@@ -11,7 +11,7 @@ describe('REST: orders, money and markets, through two gateways and two projecti
   let admin: Client
 
   before(async function () {
-    this.timeout(90_000)
+    this.timeout(120_000)
     const many = '100000:100000'
     mesh = await startMesh({
       scale: { gateway: 2, orders: 2, guid: 2 },

@@ -138,7 +138,7 @@ function start(name: string, script: string, onPort: number, flags: readonly str
         return false
       }
     },
-    readyTimeoutMs: 20_000,
+    readyTimeoutMs: 60_000,
     stopTimeoutMs: 10_000,
   })
 }

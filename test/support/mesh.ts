@@ -48,7 +48,7 @@ const SERVICES = {
 } as const
 
 const ROOT = join(import.meta.dirname, '..', '..')
-const READY_MS_MAX = 30_000
+const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 10_000
 
 /** Takes about three seconds. Whatever was started is stopped again if a part does not come up; its log's end is in the error. */
