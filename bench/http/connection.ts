@@ -66,7 +66,10 @@ export class Connection {
   }
 
   #receive(chunk: string): void {
-    if (this.isIdle) return this.#onFailure(new Error(`Nobody asked for this answer: ${chunk.slice(0, 200)}`))
+    if (this.isIdle) {
+      this.#onFailure(new Error(`Nobody asked for this answer: ${chunk.slice(0, 200)}`))
+      return
+    }
     const text = this.#partial === '' ? chunk : this.#partial + chunk
     const headEnd = text.indexOf(HEAD_END)
     const length = headEnd < 0 ? undefined : LENGTH.exec(text)
