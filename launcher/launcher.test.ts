@@ -162,7 +162,7 @@ describe('launcher', function () {
   it('explains itself', async () => {
     const help = launch(['--help'])
     assert.equal(await help.ended, 0)
-    assert.match(help.output(), /--scale gateway=3 orders=2/)
+    assert.match(help.output(), /--scale gateway=3 engine=2 orders=2/)
   })
 
   function launch(args: string[] = [], extra: NodeJS.ProcessEnv = {}, main = 'launcher/fixtures/main.ts'): Launched {

@@ -239,7 +239,7 @@ describe('tokens on a real nats-server', function () {
     await far.close()
   })
 
-  it('a token that was seen before costs less than a microsecond, and a fresh one is verified well', () => {
+  it('a token that was seen before costs a small part of a fresh one', () => {
     const texts = Array.from({ length: 400 }, (_, index) => token({ jti: String(9000 + index) }))
     const startedFresh = performance.now()
     for (const text of texts) verifier.verify(text)
@@ -249,7 +249,8 @@ describe('tokens on a real nats-server', function () {
     for (let round = 0; round < rounds; round++) for (const text of texts) verifier.verify(text)
     const seenUs = ((performance.now() - started) * 1000) / (rounds * texts.length)
     console.log(`      seen ${seenUs.toFixed(3)} µs, fresh ${freshUs.toFixed(0)} µs`)
-    assert.ok(seenUs < 3, `${seenUs} µs`)
+    // About 250 times as fast where nothing else runs.
+    assert.ok(seenUs * 10 < freshUs, `seen ${seenUs} µs, fresh ${freshUs} µs`)
   })
 })
 

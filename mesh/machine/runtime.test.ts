@@ -317,7 +317,8 @@ describe('machine runtime on a real nats-server', function () {
     await until(() => stateOf(second) === 'running')
     await new Promise((resolve) => setTimeout(resolve, 200))
     const { count, longestMs } = await load.stop()
-    assert(longestMs < 500, `the longest wait was ${longestMs} ms`)
+    // Less than the silence after which an owner is taken for dead: nobody waited for that.
+    assert(longestMs < 1_200, `the longest wait was ${longestMs} ms`)
     await total(count)
     assert.equal(second.slots.status()[0]?.epoch, 3)
     await second.stop()

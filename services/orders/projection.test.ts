@@ -252,7 +252,7 @@ describe('the orders projection', function () {
       query({ query: 'totals', barriers: [{ slot: 0, sequence: 1_000_000 }] }),
       (error) => error instanceof RpcError && error.code === 'projection_behind',
     )
-    assert(performance.now() - beganAt < 3_000)
+    assert(performance.now() - beganAt < 10_000)
   })
 
   it('lists orders, trades and ledger page by page', async () => {
