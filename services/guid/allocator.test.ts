@@ -71,7 +71,7 @@ describe('guid on a real nats-server', function () {
     const started = performance.now()
     const after = await (await instance(() => real() - 3_600_000)).block(10)
     assert.ok(after.first >= before.first + before.count)
-    assert.ok(performance.now() - started < 2000)
+    assert.ok(performance.now() - started < 10_000)
   })
 
   it('leaps over what was given out when the bound lost its last writes', async () => {
