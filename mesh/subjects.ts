@@ -54,6 +54,9 @@ export const ALIVE_MS = 300
 /** Reads that a slot's owner answers from memory; core NATS request. */
 export const slotReadSubject = (log: Log, slot: number): string => `rpc.${log}.${slot}.read`
 
+/** Asks whoever writes a slot of this projection to write soon; the payload is the slot's number. Core NATS. */
+export const hurrySubject = (projection: string): string => `projection.${projection}.hurry`
+
 /** Requests to the services without state of their own; core NATS request, queue group = the first word after `rpc`. */
 export const Rpc = {
   guidBlock: 'rpc.guid.block',

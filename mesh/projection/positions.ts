@@ -101,5 +101,6 @@ export async function writeBatch(
     await connection.query('ROLLBACK')
     throw new SteppedDown(`Slot ${place.slot} was written beyond frame ${from.frameSequence} by another instance.`)
   }
-  await connection.query([...statements, 'COMMIT'].join(';\n'))
+  // Without values, not with none: the driver would look for placeholders in half a megabyte.
+  await connection.query([...statements, 'COMMIT'].join(';\n'), null)
 }

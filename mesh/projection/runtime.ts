@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from '#mesh/mysql.ts'
 import type { Service } from '#mesh/service.ts'
-import type { Log } from '#mesh/subjects.ts'
+import { hurrySubject, type Log } from '#mesh/subjects.ts'
 import type { ProjectionBatch } from './inbox.ts'
 import { createLeases } from './leases.ts'
 import { createPositions, type Progress } from './positions.ts'
@@ -23,13 +23,13 @@ export interface ProjectionOptions<Event> {
 }
 
 export interface Projection {
-  /** Someone waits for this slot; no-op where another instance writes it. */
+  /** Someone waits for this slot: whichever instance writes it is told. */
   hurry(slot: number): void
   /** By slot, of those that this instance writes. */
   lags(): Record<number, Lag>
 }
 
-const LIMITS: SlotLimits = { rowsMax: 5_000, spacingMs: 100 }
+const LIMITS: SlotLimits = { rowsMax: 5_000, spacingMs: 250, hurriedSpacingMs: 20 }
 
 /** How often slots are taken, renewed and shared out anew, in milliseconds. */
 const TICK_MS = 1_000
@@ -50,7 +50,11 @@ export function runProjection<Event>(options: ProjectionOptions<Event>): Project
   }
   const leases = createLeases({ pool, projection: name, slots, owner: `${service.instanceId} ${randomUUID()}`, letGo })
   const projection: Projection = {
-    hurry: (slot) => writers.get(slot)?.hurry(),
+    hurry: (slot) => {
+      const own = writers.get(slot)
+      if (own === undefined) service.nats.publish(hurrySubject(name), String(slot))
+      else own.hurry()
+    },
     lags: () => Object.fromEntries([...writers].sort(([a], [b]) => a - b).map(([slot, w]) => [slot, w.lag()])),
   }
 
@@ -86,6 +90,11 @@ export function runProjection<Event>(options: ProjectionOptions<Event>): Project
   const detail = { toJSON: () => ({ slots: projection.lags() }) }
 
   const looping = loop()
+  service.nats.subscribe(hurrySubject(name), {
+    callback: (error, message) => {
+      if (!error) writers.get(Number(message.string()))?.hurry()
+    },
+  })
   recheckAtReconnect(service, () => {
     for (const writer of writers.values()) writer.recheck()
   })
