@@ -30,6 +30,7 @@ export interface Figures {
   readonly seconds: number
   readonly orders: number
   readonly failed: number
+  /** Accepted, while all users were at it: without the seconds in which they begin and end. */
   readonly perSecond: number
   readonly matchedShare: number
   /** As artillery counts them: from sending to the answer. */
@@ -60,13 +61,14 @@ export function figuresOf({ aggregate }: ArtilleryResult, written: readonly Writ
   const seconds = Math.max(1, (lastMetricAt - firstMetricAt) / 1000)
   const accepted = counters['http.codes.201'] ?? 0
   const orders = counters['http.requests'] ?? 0
+  const series = seriesOf(written)
   const latencies = written.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => a - b)
   return {
     beganAtMs: firstMetricAt,
     seconds,
     orders,
     failed: orders - accepted,
-    perSecond: accepted / seconds,
+    perSecond: steadyRate(series),
     matchedShare: (counters['orders.matched_at_once'] ?? 0) / Math.max(1, accepted),
     p50Ms: times.median ?? 0,
     p95Ms: times.p95 ?? 0,
@@ -74,7 +76,7 @@ export function figuresOf({ aggregate }: ArtilleryResult, written: readonly Writ
     maxMs: times.max ?? 0,
     dueP99Ms: percentile(latencies, 0.99),
     answers: answersOf(counters),
-    series: seriesOf(written),
+    series,
     distribution: distributionOf(latencies),
   }
 }
@@ -104,6 +106,15 @@ function seriesOf(written: readonly WrittenSecond[]): Second[] {
         p99Ms: percentile(latencies, 0.99),
       }
     })
+}
+
+/** Users come within a second, so the last ones end a second later than the first. */
+const EDGE_SECONDS = 2
+
+function steadyRate(series: readonly Second[]): number {
+  const steady = series.slice(EDGE_SECONDS, -EDGE_SECONDS)
+  const accepted = steady.reduce((sum, { answers, failed }) => sum + answers - failed, 0)
+  return accepted / Math.max(1, steady.length)
 }
 
 function distributionOf(ascending: readonly number[]): Figures['distribution'] {
