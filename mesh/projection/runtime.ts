@@ -29,7 +29,7 @@ export interface Projection {
   lags(): Record<number, Lag>
 }
 
-const LIMITS: SlotLimits = { rowsMax: 5_000, spacingMs: 250, hurriedSpacingMs: 20 }
+const LIMITS: SlotLimits = { rowsMax: 5_000, spacingMs: 300, hurriedSpacingMs: 20 }
 
 /** How often slots are taken, renewed and shared out anew, in milliseconds. */
 const TICK_MS = 1_000
