@@ -14,7 +14,7 @@ import { Book } from './book.ts'
 import type { Result, Task } from './generator.ts'
 import { sampleLag } from './lag.ts'
 import { Limit } from './limit.ts'
-import { Exchange, Load, MEMBERS, Reference } from './target.ts'
+import { Exchange, Load, MEMBERS, Reference, SLOTS } from './target.ts'
 import { untilCaughtUp } from './verify.ts'
 
 const { values } = parseArgs({
@@ -285,6 +285,7 @@ function report(): void {
     rounds: ROUNDS,
     members: MEMBERS,
     markets: 3,
+    ...SLOTS,
     limitFactor: LIMIT_FACTOR,
     constantShare: CONSTANT_SHARE,
     verified: faults.length === 0,

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { slotsFromEnv } from '#mesh/config.ts'
 import { createPool, type Pool } from '#mesh/mysql.ts'
 import { seedMembers } from '#mesh/seeding.ts'
 import { connectNats } from '#mesh/service.ts'
@@ -11,7 +12,8 @@ import { fundMembers } from '../support/fund.ts'
 import type { Report, Result, Task } from './generator.ts'
 import { GIFT } from './workload.ts'
 
-export const ACCOUNT_SLOTS = 4
+/** As everywhere: by the environment, or the default. */
+export const SLOTS = slotsFromEnv(process.env)
 export const MEMBERS = 1_000
 
 /** Orders that a member may send at once. */
@@ -124,7 +126,7 @@ export class Exchange implements AsyncDisposable {
     const mesh = await startMesh({
       syncInterval,
       scale: { gateway: 2 },
-      env: { ACCOUNT_SLOTS: String(ACCOUNT_SLOTS), LOG_LEVEL: 'warn', RATE_TRADE: '100000:100000' },
+      env: { LOG_LEVEL: 'warn', RATE_TRADE: '100000:100000' },
     })
     const nats = await connectNats(mesh.natsUrl, 'bench')
     const pool = createPool(mesh.mysqlUrl, { connectionsMax: 2 })
@@ -133,7 +135,7 @@ export class Exchange implements AsyncDisposable {
     await pool.query('SET GLOBAL innodb_buffer_pool_size = 268435456')
     const members = await seedMembers(nats, { count: MEMBERS + 1, lifetimeS: 86_400 })
     const memberIds = members.map(({ memberId }) => memberId)
-    await fundMembers(nats, { accountSlots: ACCOUNT_SLOTS, memberIds, gift: GIFT })
+    await fundMembers(nats, { accountSlots: SLOTS.accountSlots, memberIds, gift: GIFT })
     return new Exchange(
       mesh,
       nats,
@@ -146,7 +148,7 @@ export class Exchange implements AsyncDisposable {
     return this.#mesh.mysqlUrl
   }
 
-  readonly accountSlots = ACCOUNT_SLOTS
+  readonly accountSlots = SLOTS.accountSlots
 
   addresses(gateways: 1 | 2): Address[] {
     return this.#mesh.urls.slice(0, gateways).map(addressOf)
