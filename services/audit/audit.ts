@@ -1,10 +1,10 @@
 // `npm run audit`: proves that a running mesh is as its logs say, or shows the first difference and exits with 1.
 import { setPriority } from 'node:os'
 import { parseArgs } from 'node:util'
+import { findServers } from '#launcher/running-servers.ts'
 import { ConfigError, wholeNumber } from '#mesh/config.ts'
 import { auditMesh } from './audit-mesh.ts'
 import { reportLines, resultLine } from './report.ts'
-import { findServers } from './servers.ts'
 import { NoMesh } from './shape.ts'
 
 const HELP = `npm run audit -- [--rate N] [--wait SECONDS] [--no-mysql]

@@ -1,13 +1,13 @@
 // `npm run replay`: a book, or a member's balances and open orders, as of any position in the log.
 import { parseArgs } from 'node:util'
 import { jetstreamManager } from '@nats-io/jetstream'
+import { findServers } from '#launcher/running-servers.ts'
 import { ConfigError, wholeNumber } from '#mesh/config.ts'
 import { connectNats } from '#mesh/service.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Log, STREAM_OF_LOG } from '#mesh/subjects.ts'
 import { readDefinitions } from './definitions.ts'
 import type { Until } from './replay-slot.ts'
-import { findServers } from './servers.ts'
 import { NoMesh, shapeOf } from './shape.ts'
 import { accountsAsOf, bookAsOf, memberAsOf, slotOfMarketsAsOf, type View } from './views.ts'
 

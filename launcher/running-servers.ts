@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { runningMesh } from '#launcher/run-state.ts'
-import { dataDirectory, projectDirectory } from '#launcher/servers/directories.ts'
 import { ConfigError } from '#mesh/config.ts'
+import { runningMesh } from './run-state.ts'
+import { dataDirectory, projectDirectory } from './servers/directories.ts'
 
 export interface Servers {
   readonly natsUrl: string
