@@ -12,7 +12,7 @@ export interface Bucket {
 export interface GatewayConfig {
   readonly host: string
   readonly port: number
-  readonly shape: MeshShape
+  readonly shape: Required<MeshShape>
   /** None: rate limits hold per instance, and public reads are cached per instance. */
   readonly redisUrl: string | undefined
   readonly limits: {

@@ -14,6 +14,8 @@ import { EVENTS_STREAM, Log, STREAM_OF_LOG } from './subjects.ts'
 export interface MeshShape {
   readonly accountSlots: number
   readonly marketSlots: number
+  /** Copies of each stream and bucket; more than one needs a cluster. Default 1. */
+  readonly replicas?: number
 }
 
 /** The streams of this NATS belong to a mesh of another shape, or are not what the mesh needs. */
@@ -30,12 +32,13 @@ const PAYLOAD_BYTES_MIN = 8_000_000
  * The number of slots is written into the streams at the first start; another number is refused.
  * @throws StreamMismatch
  */
-export async function ensureStreams(nats: NatsConnection, shape: MeshShape, replicas = 1): Promise<JetStreamManager> {
+export async function ensureStreams(nats: NatsConnection, shape: MeshShape): Promise<JetStreamManager> {
   const payloadMax = nats.info?.max_payload ?? 0
   if (payloadMax < PAYLOAD_BYTES_MIN) {
     throw new StreamMismatch(`nats-server's max_payload is ${payloadMax}; set it to 8MB.`)
   }
   const manager = await jetstreamManager(nats, { timeout: 10_000 })
+  const { replicas = 1 } = shape
   const slotsOf: Record<string, number> = { accounts: shape.accountSlots, markets: shape.marketSlots, definitions: 1 }
   for (const log of Object.values(Log)) {
     await ensureStream(manager, STREAM_OF_LOG[log], [`${log}.*.cmd`, `${log}.*.from.*`], replicas, {
@@ -82,6 +85,16 @@ async function ensureStream(
   if (config.max_bytes > 0 || config.max_msgs > 0 || config.max_age > 0) {
     throw new StreamMismatch(`Stream ${name} has a limit that would discard messages.`)
   }
+  await raiseReplicas(manager, config, replicas)
+}
+
+/** A stream that has fewer copies than are wanted gets more: the mesh has moved to a cluster. It never gets fewer. */
+export async function raiseReplicas(
+  manager: JetStreamManager,
+  { name, num_replicas: found }: Pick<StreamConfig, 'name' | 'num_replicas'>,
+  replicas: number,
+): Promise<void> {
+  if (found < replicas) await manager.streams.update(name, { num_replicas: replicas })
 }
 
 async function currentConfig(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {

@@ -22,7 +22,7 @@ interface SlotHealth {
   halted: boolean
 }
 
-export function watchSlots(nats: NatsConnection, log: Logger): Slots {
+export function watchSlots(nats: NatsConnection, log: Logger, replicas = 1): Slots {
   const slots = new Map<string, SlotHealth>()
   let tick = 0
   const ticking = setInterval(() => {
@@ -45,6 +45,7 @@ export function watchSlots(nats: NatsConnection, log: Logger): Slots {
   const halts = followBucket({
     nats,
     bucket: Bucket.slots,
+    replicas,
     log,
     changed: (key, value) => {
       healthOf(key).halted = value !== undefined

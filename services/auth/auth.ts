@@ -22,7 +22,7 @@ import { startUpkeep } from './upkeep.ts'
 export async function startAuth(service: Service, config: AuthConfig): Promise<AuthParts> {
   const { nats, log } = service
   const { replicas, issuer, audience, accountSlots } = config
-  await ensureStreams(nats, config, replicas)
+  await ensureStreams(nats, config)
   await migrate(config.mysqlUrl, log)
   const pool = createPool(config.mysqlUrl, { connectionsMax: 10 })
   const ids = createIds(nats)

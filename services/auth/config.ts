@@ -32,7 +32,6 @@ export function envToConfig(env: Readonly<Record<string, string | undefined>>): 
   return {
     mysqlUrl,
     ...slotsFromEnv(env),
-    replicas: whole('NATS_REPLICAS', 1, 1, 5),
     mode: modeFromEnv(env.EXCHANGE_MODE || 'development'),
     issuer: env.TOKEN_ISSUER || TOKEN_ISSUER_DEFAULT,
     audience: env.TOKEN_AUDIENCE || TOKEN_AUDIENCE_DEFAULT,
