@@ -1,6 +1,6 @@
+import { formatMinor } from '#mesh/edge/decimal.ts'
+import type { Definitions } from '#mesh/edge/definitions.ts'
 import type { BalanceAfter } from '#mesh/protocol/accounts.ts'
-import { formatMinor } from '../domain/decimal.ts'
-import type { Definitions } from '../mesh/definitions.ts'
 import { Problem } from '../problem.ts'
 
 export function balanceOf([asset, availableMinor, heldMinor]: BalanceAfter, definitions: Definitions) {

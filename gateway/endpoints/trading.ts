@@ -1,8 +1,8 @@
+import type { Definitions } from '#mesh/edge/definitions.ts'
+import { isFault, parseAmendment, parseNewOrder } from '#mesh/edge/new-order.ts'
+import { ackJson, orderJson, sequenceOf } from '#mesh/edge/order-json.ts'
 import type { Code } from '../codes.ts'
-import { isFault, type ParsedOrder, parseAmendment, parseNewOrder } from '../domain/new-order.ts'
-import { ackJson, orderJson, sequenceOf } from '../domain/order-json.ts'
 import { type Answer, created, type Endpoint, endpoint, ok } from '../http/endpoint.ts'
-import type { Definitions } from '../mesh/definitions.ts'
 import type { OrderReads } from '../orders/reading.ts'
 import type { OrderResult, Trading } from '../orders/trading.ts'
 import { Problem, problemAnswer } from '../problem.ts'
@@ -86,7 +86,7 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
         ...SLOT_CODES,
       ],
       handle: async ({ body, memberId, slot, traceparent }) => {
-        const parsed: ParsedOrder | { code: Code; field: string } = parseNewOrder(body, marketOf)
+        const parsed = parseNewOrder(body, marketOf)
         if (isFault(parsed)) return problemAnswer(parsed.code, { field: parsed.field })
         const result = await trading.place({ memberId, slot }, parsed, traceparent)
         return answer(result, result.repeated ? 200 : 201, body.responseType)

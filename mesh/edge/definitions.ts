@@ -3,7 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { followFrames } from '#mesh/frames.ts'
 import type { AssetDefinition, DefinitionEvent } from '#mesh/protocol/definitions.ts'
 import { DEFINITIONS_SLOT, EVENTS_STREAM, framesSubject, Log } from '#mesh/subjects.ts'
-import { type Market, marketOf } from '../domain/market.ts'
+import { type Market, marketOf } from './market.ts'
 
 /** Assets and markets as the definitions machine has told them. */
 export interface Definitions {

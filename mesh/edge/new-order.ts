@@ -1,10 +1,27 @@
 import { chainHash } from '#mesh/domain/chain.ts'
 import { LOTS_MAX, PRICE_TICKS_MAX, TICK_LOTS_MAX } from '#mesh/domain/money.ts'
 import type { OrderType, Side } from '#mesh/protocol/common.ts'
-import type { Code } from '../codes.ts'
-import type { Amendment, NewOrder } from '../schemas/orders.ts'
 import { type DecimalFault, parseMinor, parseSteps } from './decimal.ts'
 import type { Market } from './market.ts'
+
+/** An order as people write it, under all names that its fields have; each edge has a schema of it. */
+export interface WrittenOrder extends WrittenAmendment {
+  readonly instrument?: string
+  readonly market?: string
+  readonly side: Side
+  readonly type?: OrderType
+  readonly quoteAmount?: string
+  readonly worstPrice?: string
+  readonly clientOrderId?: string
+}
+
+export interface WrittenAmendment {
+  readonly price?: string
+  readonly rate?: string
+  readonly amount?: string
+  readonly volume?: string
+  readonly quantity?: string
+}
 
 /** An order as the client sent it, in ticks and lots. */
 export interface ParsedOrder {
@@ -22,8 +39,22 @@ export interface ParsedOrder {
   readonly contentHash: number
 }
 
+/** What can be wrong with an order before any machine sees it. Public and stable, like the machines' codes. */
+export type FaultCode =
+  | Exclude<DecimalFault, 'off_step' | 'too_large'>
+  | 'duplicate_field'
+  | 'missing_field'
+  | 'field_not_allowed'
+  | 'market_unknown'
+  | 'off_tick'
+  | 'off_lot'
+  | 'price_too_large'
+  | 'amount_too_large'
+  | 'amount_below_minimum'
+  | 'order_value_too_large'
+
 export interface Fault {
-  readonly code: Code
+  readonly code: FaultCode
   readonly field: string
 }
 
@@ -31,7 +62,7 @@ export const isFault = (value: object): value is Fault => 'code' in value
 
 /** From the body's shape to ticks and lots by the market's rules, first fault first. */
 export function parseNewOrder(
-  body: NewOrder,
+  body: WrittenOrder,
   marketOf: (instrument: string) => Market | undefined,
 ): ParsedOrder | Fault {
   if (body.instrument !== undefined && body.market !== undefined) return fault('duplicate_field', 'market')
@@ -101,7 +132,7 @@ export interface ParsedAmendment {
   readonly amountLots: number | undefined
 }
 
-export function parseAmendment(body: Amendment, market: Market): ParsedAmendment | Fault {
+export function parseAmendment(body: WrittenAmendment, market: Market): ParsedAmendment | Fault {
   const amounts = amountOf(body)
   if (isFault(amounts)) return amounts
   const prices = priceOf(body)
@@ -125,7 +156,7 @@ interface Named {
   readonly text: string | undefined
 }
 
-function amountOf(body: Pick<NewOrder, 'amount' | 'volume' | 'quantity'>): Named | Fault {
+function amountOf(body: WrittenAmendment): Named | Fault {
   const { amount, volume, quantity } = body
   if (volume === undefined && quantity === undefined) return { field: 'amount', text: amount }
   if (amount !== undefined) return fault('duplicate_field', volume === undefined ? 'quantity' : 'volume')
@@ -133,12 +164,12 @@ function amountOf(body: Pick<NewOrder, 'amount' | 'volume' | 'quantity'>): Named
   return quantity === undefined ? { field: 'volume', text: volume } : fault('duplicate_field', 'quantity')
 }
 
-function priceOf(body: Pick<NewOrder, 'price' | 'rate'>): Named | Fault {
+function priceOf(body: WrittenAmendment): Named | Fault {
   if (body.rate === undefined) return { field: 'price', text: body.price }
   return body.price === undefined ? { field: 'rate', text: body.rate } : fault('duplicate_field', 'rate')
 }
 
-const fault = (code: Code, field: string): Fault => ({ code, field })
+const fault = (code: FaultCode, field: string): Fault => ({ code, field })
 
 const priceFault = (what: DecimalFault, field: string): Fault =>
   fault(what === 'off_step' ? 'off_tick' : what === 'too_large' ? 'price_too_large' : what, field)

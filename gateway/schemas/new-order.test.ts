@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { PRICE_TICKS_MAX } from '#mesh/domain/money.ts'
-import { checkerOf } from '../schemas/check.ts'
-import { Amendment, NewOrder } from '../schemas/orders.ts'
-import { type Market, marketOf } from './market.ts'
-import { isFault, parseAmendment, parseNewOrder, worstPriceTicks } from './new-order.ts'
+import { type Market, marketOf } from '#mesh/edge/market.ts'
+import { isFault, parseAmendment, parseNewOrder, worstPriceTicks } from '#mesh/edge/new-order.ts'
+import { checkerOf } from './check.ts'
+import { Amendment, NewOrder } from './orders.ts'
 
 const BTC_USDT: Market = marketOf(
   {
