@@ -1,17 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type JetStreamManager, jetstream } from '@nats-io/jetstream'
-import { type KV, Kvm } from '@nats-io/kv'
-import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
+import { type Bus, type StreamState, type Streams, streamsOf, timeOf } from './bus.ts'
+import { sleep } from './time.ts'
 
-/** A bucket, made where it is missing: one value per key, read from the leader. */
-export function openBucket(nats: NatsConnection, name: string, replicas = 1): Promise<KV> {
-  return new Kvm(jetstream(nats, { timeout: ANSWER_MS_MAX })).create(name, {
-    history: 1,
-    replicas,
-    allow_direct: false,
-  })
-}
+export { openBucket } from './bus.ts'
 
 /** What a bucket holds, kept up to date. */
 export interface BucketView {
@@ -25,7 +16,7 @@ export interface BucketView {
 }
 
 export interface BucketFollower {
-  readonly nats: NatsConnection
+  readonly nats: Bus
   readonly bucket: string
   readonly replicas?: number
   readonly log: Logger
@@ -45,6 +36,8 @@ const LAG_MS_MAX = 1_000
  * connection was away, everything is loaded anew (and compared: `changed` hears only of differences).
  */
 export function followBucket({ nats, bucket, replicas, log, changed }: BucketFollower): BucketView {
+  const time = timeOf(nats)
+  const streams = streamsOf(nats, ANSWER_MS_MAX)
   let entries = new Map<string, string>()
   let touchedAtMs = Number.NEGATIVE_INFINITY
   let again = new AbortController()
@@ -63,9 +56,8 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
   }
 
   const follow = async (signal: AbortSignal): Promise<void> => {
-    const kv = await openBucket(nats, bucket, replicas)
-    const manager = await jetstream(nats, { timeout: ANSWER_MS_MAX }).jetstreamManager(false)
-    const { created, state } = await bucketInfo(manager, bucket)
+    const kv = await streams.bucket(bucket, replicas)
+    const { created, state } = await bucketInfo(streams, bucket)
     const fresh = new Map<string, string>()
     let isLoaded = false
     let applied = 0
@@ -96,16 +88,16 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
     try {
       if (state.messages === 0) finish()
       while (!signal.aborted) {
-        const askedAtMs = performance.now()
-        const now = await bucketInfo(manager, bucket)
+        const askedAtMs = time.nowMs()
+        const now = await bucketInfo(streams, bucket)
         if (now.created !== created || now.state.last_seq < Math.max(applied, state.last_seq)) return
         while (!isLoaded || applied < now.state.last_seq) {
-          if (signal.aborted || performance.now() - askedAtMs > LAG_MS_MAX) return
-          await sleep(20)
+          if (signal.aborted || time.nowMs() - askedAtMs > LAG_MS_MAX) return
+          await sleep(time, 20)
         }
         if (signal.aborted) return
         touchedAtMs = askedAtMs
-        await sleep(CHECK_MS, undefined, { signal }).catch(() => {})
+        await sleep(time, CHECK_MS, signal)
       }
     } finally {
       signal.removeEventListener('abort', stop)
@@ -123,7 +115,7 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
         if (!closed && !nats.isClosed() && !nats.isDraining())
           log.warn({ err: error, bucket }, 'a bucket cannot be followed')
       }
-      if (!closed) await sleep(100)
+      if (!closed) await sleep(time, 100)
     }
   })()
   void (async () => {
@@ -134,7 +126,7 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
     get entries() {
       return entries
     },
-    isCurrent: () => performance.now() - touchedAtMs < OUT_OF_TOUCH_MS,
+    isCurrent: () => time.nowMs() - touchedAtMs < OUT_OF_TOUCH_MS,
     loaded: () => loaded,
     close() {
       closed = true
@@ -143,4 +135,8 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
   }
 }
 
-const bucketInfo = (manager: JetStreamManager, bucket: string) => manager.streams.info(`KV_${bucket}`)
+async function bucketInfo(streams: Streams, bucket: string): Promise<StreamState> {
+  const info = await streams.info(`KV_${bucket}`)
+  if (info === undefined) throw new Error(`The bucket ${bucket} is gone.`)
+  return info
+}

@@ -1,4 +1,4 @@
-import type { NatsConnection } from '@nats-io/transport-node'
+import { type Bus, timeOf } from './bus.ts'
 import { RpcError } from './rpc.ts'
 import { createStore } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
@@ -30,7 +30,8 @@ interface Batch {
   waiting: { resolve: (stored: Stored) => void; reject: (error: Error) => void }[]
 }
 
-export function createCommandPublisher(nats: NatsConnection, ackMsMax = ACK_MS_MAX): CommandPublisher {
+export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): CommandPublisher {
+  const { soon } = timeOf(nats)
   const store = createStore(nats, ackMsMax)
   const open = new Map<string, Batch>()
   let scheduled = false
@@ -71,7 +72,7 @@ export function createCommandPublisher(nats: NatsConnection, ackMsMax = ACK_MS_M
         batch.waiting.push({ resolve, reject })
         if (!scheduled) {
           scheduled = true
-          setImmediate(flush)
+          soon(flush)
         }
       }),
   }

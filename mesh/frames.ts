@@ -1,5 +1,5 @@
-import { DeliverPolicy, jetstream, PubHeaders } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
+import { PubHeaders } from '@nats-io/jetstream'
+import { type Bus, streamsOf } from './bus.ts'
 import { EVENTS_STREAM, framesSubject, type Log } from './subjects.ts'
 
 /** [sequence in the slot's log, item in that message, event of that item], each from 0 but the sequence. */
@@ -47,11 +47,6 @@ export function parseFrame<Event>(bytes: Uint8Array): Frame<Event> {
 
 const decoder = new TextDecoder()
 
-/**
- * Settings of every ordered reader: with the client's defaults it stalls up to 30 s after a server's restart.
- */
-export const READER_OPTIONS = { expires: 2_000, idle_heartbeat: 500, max_messages: 500 } as const
-
 export interface FrameReader {
   stop(): Promise<void>
   /** Ends when stopped; rejects with what `onFrame` threw or what the stream refused. */
@@ -64,18 +59,13 @@ export interface FrameReader {
  * `previousSequence` is where its writer had stored the frame before it: who follows can tell that none is missing.
  */
 export async function followFrames<Event>(
-  nats: NatsConnection,
+  nats: Bus,
   log: Log,
   slot: number,
   afterStreamSequence: number,
   onFrame: (frame: Frame<Event>, streamSequence: number, previousSequence: number | undefined) => void | Promise<void>,
 ): Promise<FrameReader> {
-  const consumer = await jetstream(nats).consumers.get(EVENTS_STREAM, {
-    filter_subjects: framesSubject(log, slot),
-    deliver_policy: DeliverPolicy.StartSequence,
-    opt_start_seq: afterStreamSequence + 1,
-  })
-  const messages = await consumer.consume(READER_OPTIONS)
+  const messages = await streamsOf(nats).read(EVENTS_STREAM, framesSubject(log, slot), afterStreamSequence + 1)
   const done = (async () => {
     for await (const message of messages) {
       const expected = message.headers?.get(PubHeaders.ExpectedLastSubjectSequenceHdr)

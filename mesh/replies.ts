@@ -1,4 +1,4 @@
-import type { NatsConnection } from '@nats-io/transport-node'
+import { type Bus, timeOf } from './bus.ts'
 import type { Reply } from './protocol/replies.ts'
 import { RpcError } from './rpc.ts'
 import { replySubject } from './subjects.ts'
@@ -15,7 +15,8 @@ export interface ReplyListener {
 /** Resolution of the timeouts, in milliseconds: one timer for all who wait. */
 const SWEEP_MS = 100
 
-export function createReplyListener(nats: NatsConnection, instanceId: string): ReplyListener {
+export function createReplyListener(nats: Bus, instanceId: string): ReplyListener {
+  const time = timeOf(nats)
   const waiting = new Map<number, { tell: (reply: Reply) => void; expired?: () => void; deadline: number }>()
   nats.subscribe(replySubject(instanceId), {
     callback: (error, message) => {
@@ -23,21 +24,20 @@ export function createReplyListener(nats: NatsConnection, instanceId: string): R
       for (const reply of message.json<Reply[]>()) waiting.get(reply.commandId)?.tell(reply)
     },
   })
-  const sweep = setInterval(() => {
-    const now = performance.now()
+  time.every(SWEEP_MS, () => {
+    const now = time.nowMs()
     for (const [commandId, entry] of waiting) {
       if (entry.deadline > now || entry.expired === undefined) continue
       waiting.delete(commandId)
       entry.expired()
     }
-  }, SWEEP_MS)
-  sweep.unref()
+  })
 
   return {
     expect: (commandId, timeoutMs) =>
       new Promise((resolve, reject) => {
         waiting.set(commandId, {
-          deadline: performance.now() + timeoutMs,
+          deadline: time.nowMs() + timeoutMs,
           tell: (reply) => {
             waiting.delete(commandId)
             resolve(reply)

@@ -1,4 +1,5 @@
-import { type Msg, type NatsConnection, RequestError, type Subscription, TimeoutError } from '@nats-io/transport-node'
+import { RequestError, TimeoutError } from '@nats-io/transport-node'
+import type { Bus, BusMessage } from './bus.ts'
 
 /** A refusal or failure with a stable, public code. Texts may change. */
 export class RpcError extends Error {
@@ -24,12 +25,12 @@ type Answer =
 
 /** Answers requests with JSON. What the handler throws as `RpcError` reaches the caller; anything else is `internal_error`. */
 export function serveRpc(
-  nats: NatsConnection,
+  nats: Bus,
   subject: string,
   queue: string | undefined,
   handler: (request: unknown) => Promise<object>,
   onFailure: (error: unknown) => void = () => {},
-): Subscription {
+): { unsubscribe(): void } {
   return nats.subscribe(subject, {
     ...(queue === undefined ? {} : { queue }),
     callback: (error, message) => {
@@ -40,7 +41,7 @@ export function serveRpc(
 }
 
 async function answer(
-  message: Msg,
+  message: BusMessage,
   handler: (request: unknown) => Promise<object>,
   onFailure: (error: unknown) => void,
 ): Promise<void> {
@@ -67,13 +68,8 @@ async function answer(
  * Asks a service.
  * @throws RpcError with the service's code, `service_unavailable` when nobody serves the subject, or `service_timeout`.
  */
-export async function callRpc<T>(
-  nats: NatsConnection,
-  subject: string,
-  request: object,
-  timeoutMs: number,
-): Promise<T> {
-  let reply: Msg
+export async function callRpc<T>(nats: Bus, subject: string, request: object, timeoutMs: number): Promise<T> {
+  let reply: BusMessage
   try {
     reply = await nats.request(subject, JSON.stringify(request), { timeout: timeoutMs })
   } catch (error) {

@@ -1,4 +1,5 @@
-import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import { createInbox, headers } from '@nats-io/transport-node'
+import { type Bus, type BusMessage, timeOf } from './bus.ts'
 
 /** Appends messages to streams. One subscription takes all acks; one timer finds those that stay away. */
 export interface Store {
@@ -41,7 +42,8 @@ interface Waiting {
 const SWEEP_MS = 100
 
 /** `ackMsMax`: how long an ack is waited for, in milliseconds. */
-export function createStore(nats: NatsConnection, ackMsMax = 2_000): Store {
+export function createStore(nats: Bus, ackMsMax = 2_000): Store {
+  const time = timeOf(nats)
   const inbox = `${createInbox()}.`
   const waiting = new Map<string, Waiting>()
   let count = 0
@@ -52,7 +54,7 @@ export function createStore(nats: NatsConnection, ackMsMax = 2_000): Store {
     waiting.delete(token)
     how(entry)
   }
-  const take = (message: Msg): void => {
+  const take = (message: BusMessage): void => {
     settle(message.subject.slice(inbox.length), (entry) => {
       if (message.headers?.code === 503) {
         return entry.reject(new StoreRefused(503, `No stream takes ${entry.subject}.`))
@@ -68,20 +70,19 @@ export function createStore(nats: NatsConnection, ackMsMax = 2_000): Store {
     },
   })
   // Entries are in the order of their deadlines.
-  const sweep = setInterval(() => {
-    const now = performance.now()
+  time.every(SWEEP_MS, () => {
+    const now = time.nowMs()
     for (const [token, entry] of waiting) {
       if (entry.deadlineMs > now) break
       settle(token, () => entry.reject(new StoreUnknown(`No ack for ${entry.subject} within ${ackMsMax} ms.`)))
     }
-  }, SWEEP_MS)
-  sweep.unref()
+  })
 
   return {
     append: (subject, payload, expectedLast) =>
       new Promise((resolve, reject) => {
         const token = (++count).toString(36)
-        waiting.set(token, { subject, deadlineMs: performance.now() + ackMsMax, resolve, reject })
+        waiting.set(token, { subject, deadlineMs: time.nowMs() + ackMsMax, resolve, reject })
         try {
           if (expectedLast === undefined) {
             nats.publish(subject, payload, { reply: inbox + token })

@@ -1,8 +1,8 @@
-import type { KV } from '@nats-io/kv'
-import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
-import { type BucketView, followBucket, openBucket } from '../buckets.ts'
+import { type BucketView, followBucket } from '../buckets.ts'
+import { type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
 import { ALIVE_MS, aliveSubject, Bucket, type Log } from '../subjects.ts'
+import type { Time } from '../time.ts'
 
 /** Who may run a slot. Written by compare-and-set; good for liveness only, the frames' own compare-and-set keeps order. */
 interface LeaseEntry {
@@ -46,25 +46,26 @@ export interface Leases {
 }
 
 export async function openLeases(options: {
-  readonly nats: NatsConnection
+  readonly nats: Bus
   readonly log: Log
   readonly instanceId: string
   readonly logger: Logger
+  readonly replicas?: number | undefined
 }): Promise<Leases> {
-  const { nats, log, instanceId, logger } = options
-  const kv = await openBucket(nats, Bucket.leases)
+  const { nats, log, instanceId, logger, replicas = 1 } = options
+  const kv = await streamsOf(nats).bucket(Bucket.leases, replicas)
   const wakes = new Set<() => void>()
   const wake = (): void => {
     for (const each of [...wakes]) each()
   }
-  const view = followBucket({ nats, bucket: Bucket.leases, log: logger, changed: wake })
+  const view = followBucket({ nats, bucket: Bucket.leases, replicas, log: logger, changed: wake })
   await view.loaded()
   return new LeaseTable(nats, kv, view, log, instanceId, logger, wakes)
 }
 
 class LeaseTable implements Leases {
-  readonly #nats: NatsConnection
-  readonly #kv: KV
+  readonly #nats: Bus
+  readonly #kv: BucketStore
   readonly #view: BucketView
   readonly #log: Log
   readonly #instanceId: string
@@ -72,14 +73,15 @@ class LeaseTable implements Leases {
   readonly #wakes: Set<() => void>
   readonly #heard = new Map<string, { sinceMs: number; atMs: number; following: ReadonlySet<number> }>()
   readonly #following = new Set<number>()
-  readonly #timers: NodeJS.Timeout[]
-  readonly #startedAtMs = performance.now()
+  readonly #time: Time
+  readonly #timers: (() => void)[]
+  readonly #startedAtMs: number
   #stopped = false
   #leaving = false
 
   constructor(
-    nats: NatsConnection,
-    kv: KV,
+    nats: Bus,
+    kv: BucketStore,
     view: BucketView,
     log: Log,
     instanceId: string,
@@ -87,6 +89,8 @@ class LeaseTable implements Leases {
     wakes: Set<() => void>,
   ) {
     this.#nats = nats
+    this.#time = timeOf(nats)
+    this.#startedAtMs = this.#time.nowMs()
     this.#kv = kv
     this.#view = view
     this.#log = log
@@ -99,10 +103,10 @@ class LeaseTable implements Leases {
       },
     })
     this.#timers = [
-      setInterval(() => this.#beat(), ALIVE_MS),
-      setInterval(() => {
+      this.#time.every(ALIVE_MS, () => this.#beat()),
+      this.#time.every(DECIDE_MS, () => {
         for (const each of [...wakes]) each()
-      }, DECIDE_MS),
+      }),
     ]
     this.#beat()
   }
@@ -170,7 +174,7 @@ class LeaseTable implements Leases {
 
   stop(): void {
     this.#stopped = true
-    for (const timer of this.#timers) clearInterval(timer)
+    for (const cancel of this.#timers) cancel()
     for (const each of [...this.#wakes]) each()
     this.#view.close()
   }
@@ -183,7 +187,7 @@ class LeaseTable implements Leases {
   }
 
   #hear({ instance, following }: Alive): void {
-    const nowMs = performance.now()
+    const nowMs = this.#time.nowMs()
     const known = this.#heard.get(instance)
     const isBack = known === undefined || nowMs - known.atMs > SILENT_MS_MAX
     this.#heard.set(instance, { sinceMs: isBack ? nowMs : known.sinceMs, atMs: nowMs, following: new Set(following) })
@@ -191,7 +195,7 @@ class LeaseTable implements Leases {
 
   /** In the order of their names: all instances see the same. */
   #living(settledMs: number): [instance: string, following: ReadonlySet<number>][] {
-    const nowMs = performance.now()
+    const nowMs = this.#time.nowMs()
     const living: [string, ReadonlySet<number>][] = []
     for (const [instance, { sinceMs, atMs, following }] of this.#heard) {
       if (nowMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
@@ -217,7 +221,7 @@ class LeaseTable implements Leases {
     if (entry?.state === 'released' && entry.to !== undefined && this.#lives(entry.to))
       return entry.to === this.#instanceId
     if (entry?.state === 'held') {
-      const listenedMs = performance.now() - this.#startedAtMs
+      const listenedMs = this.#time.nowMs() - this.#startedAtMs
       if (listenedMs < SILENT_MS_MAX || this.#lives(entry.instance)) return false
     }
     return this.#preferred(slot, 0) === this.#instanceId

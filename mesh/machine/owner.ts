@@ -1,22 +1,20 @@
-import {
-  type Consumer,
-  type ConsumerMessages,
-  DeliverPolicy,
-  JetStreamApiError,
-  type JetStreamClient,
-  type JetStreamManager,
-  type JsMsg,
-  jetstream,
-  type StoredMsg,
-} from '@nats-io/jetstream'
 import type { Logger } from 'pino'
+import {
+  type ReadMessage,
+  type StreamMessage,
+  type StreamReader,
+  type StreamState,
+  type Streams,
+  streamsOf,
+  timeOf,
+} from '../bus.ts'
 import { BATCH_CHARS_MAX } from '../commands.ts'
-import { encodeFrame, type FrameHeader, parseFrameHeader, READER_OPTIONS } from '../frames.ts'
+import { encodeFrame, type FrameHeader, parseFrameHeader } from '../frames.ts'
 import { RpcError } from '../rpc.ts'
-import type { Service } from '../service.ts'
 import { createStore, type Store } from '../store.ts'
 import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
-import type { SlotsOptions } from './runtime.ts'
+import { sleep, type Time } from '../time.ts'
+import type { MachineHost, SlotsOptions } from './runtime.ts'
 import {
   type FrameDraft,
   headerOf,
@@ -50,6 +48,8 @@ interface Kept {
 /** Messages that a follower applies before it lets others of its process go on. */
 const FOLLOWED_AT_ONCE = 16
 const ACK_MS_MAX = 2_000
+/** How long an answer of the bus is waited for. */
+const ANSWER_MS_MAX = 10_000
 const RETRY_MS = 100
 const BARRIER_MS_MAX = 2_000
 /** Messages that wait for the frame under way; beyond that the reader pauses. */
@@ -62,10 +62,10 @@ const QUEUE_MAX = 2_000
  */
 export class SlotOwner<State, Item, Event> {
   fold: SlotFold<State, Item, Event>
-  readonly #service: Service
+  readonly #service: MachineHost
   readonly #options: SlotsOptions<State, Item, Event>
-  readonly #manager: JetStreamManager
-  readonly #js: JetStreamClient
+  readonly #streams: Streams
+  readonly #time: Time
   readonly #store: Store
   readonly #log: Logger
   readonly #slot: number
@@ -81,10 +81,10 @@ export class SlotOwner<State, Item, Event> {
   #kept: Kept[] = []
   /** Frames that the owner has stored, and this follower has not compared yet. */
   #framesSeen: { readonly header: FrameHeader; readonly sequence: number }[] = []
-  #frameReader: ConsumerMessages | undefined
+  #frameReader: StreamReader | undefined
   #wake: (() => void) | undefined
   #room: (() => void) | undefined
-  #reader: ConsumerMessages | undefined
+  #reader: StreamReader | undefined
   #stopped = false
   #loop: Promise<void> = Promise.resolve()
   /** Sequence of the last frame in the EVENTS stream. */
@@ -96,17 +96,11 @@ export class SlotOwner<State, Item, Event> {
   readonly #barriers: { readonly sequence: number; readonly resolve: () => void }[] = []
   #barrierQuestion: { readonly answer: Promise<number>; asked: boolean } | undefined
 
-  constructor(
-    options: SlotsOptions<State, Item, Event>,
-    manager: JetStreamManager,
-    slot: number,
-    log: Logger,
-    fail: (error: unknown) => void,
-  ) {
+  constructor(options: SlotsOptions<State, Item, Event>, slot: number, log: Logger, fail: (error: unknown) => void) {
     this.#options = options
     this.#service = options.service
-    this.#manager = manager
-    this.#js = jetstream(options.service.nats)
+    this.#streams = streamsOf(options.service.nats, ANSWER_MS_MAX)
+    this.#time = timeOf(options.service.nats)
     this.#store = createStore(options.service.nats, ACK_MS_MAX)
     this.#log = log
     this.#slot = slot
@@ -121,16 +115,16 @@ export class SlotOwner<State, Item, Event> {
    * What the log caused and the targets do not have yet is kept, and leaves with the first frame.
    */
   async recover(): Promise<void> {
-    const startedAt = performance.now()
+    const startedAt = this.#time.nowMs()
     const { rules, observe } = this.#options
-    this.#streamCreated = (await this.#manager.streams.info(this.#stream)).created
+    this.#streamCreated = (await this.#info(this.#stream)).created
     this.fold = new SlotFold(rules, this.#slot, await this.#storedPairs(), observe)
     this.fold.onAlarm = (code, details) => this.#log.error({ code, details }, 'input passed over')
 
-    const tail = await this.#last(EVENTS_STREAM, this.#frames)
+    const tail = await this.#streams.last(EVENTS_STREAM, this.#frames)
     const lastFrame = tail === undefined ? undefined : parseFrameHeader(tail.data)
     this.#frameSequence = tail?.seq ?? 0
-    const lastStored = (await this.#last(this.#stream, slotFilter(rules.log, this.#slot)))?.seq ?? 0
+    const lastStored = (await this.#streams.last(this.#stream, slotFilter(rules.log, this.#slot)))?.seq ?? 0
     if (lastFrame !== undefined && lastStored < lastFrame.inTo[0]) {
       throw new SlotHalt(
         'log_went_backwards',
@@ -141,7 +135,7 @@ export class SlotOwner<State, Item, Event> {
     this.#watchConnection()
     await this.#read()
     this.#log.info(
-      { sequence: this.fold.applied[0], ms: Math.round(performance.now() - startedAt) },
+      { sequence: this.fold.applied[0], ms: Math.round(this.#time.nowMs() - startedAt) },
       'slot recovered from its log',
     )
   }
@@ -194,13 +188,13 @@ export class SlotOwner<State, Item, Event> {
     const sequence = await this.#lastStoredSequence()
     if (this.#isApplied(sequence)) return
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const cancel = this.#time.after(BARRIER_MS_MAX, () => {
         reject(new RpcError('slot_unavailable', `Slot ${this.#slot} has not caught up within ${BARRIER_MS_MAX} ms.`))
-      }, BARRIER_MS_MAX)
+      })
       this.#barriers.push({
         sequence,
         resolve: () => {
-          clearTimeout(timer)
+          cancel()
           resolve()
         },
       })
@@ -217,7 +211,7 @@ export class SlotOwner<State, Item, Event> {
       await before
       question.asked = true
       try {
-        const last = await this.#last(this.#stream, slotFilter(this.#options.rules.log, this.#slot))
+        const last = await this.#streams.last(this.#stream, slotFilter(this.#options.rules.log, this.#slot))
         return last?.seq ?? 0
       } finally {
         if (this.#barrierQuestion === question) this.#barrierQuestion = undefined
@@ -269,13 +263,8 @@ export class SlotOwner<State, Item, Event> {
     this.#kept.push({ draft, stored, sent })
   }
 
-  async #consume(fromSequence: number): Promise<ConsumerMessages> {
-    const consumer: Consumer = await this.#js.consumers.get(this.#stream, {
-      filter_subjects: slotFilter(this.#options.rules.log, this.#slot),
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: fromSequence,
-    })
-    return consumer.consume(READER_OPTIONS)
+  #consume(fromSequence: number): Promise<StreamReader> {
+    return this.#streams.read(this.#stream, slotFilter(this.#options.rules.log, this.#slot), fromSequence)
   }
 
   async #read(): Promise<void> {
@@ -285,7 +274,7 @@ export class SlotOwner<State, Item, Event> {
       for await (const received of reader) {
         this.#lastReceived = { sequence: received.seq, data: received.data }
         this.#queue.push(toLogMessage(received))
-        if (this.#wake !== undefined) setImmediate(() => this.#wake?.())
+        if (this.#wake !== undefined) this.#time.soon(() => this.#wake?.())
         if (this.#queue.length >= QUEUE_MAX) {
           await new Promise<void>((resolve) => {
             this.#room = resolve
@@ -320,7 +309,7 @@ export class SlotOwner<State, Item, Event> {
       }
       this.#followSome()
       // Others of this process, its owned slots among them, come first.
-      await new Promise((resolve) => setImmediate(resolve))
+      await new Promise<void>((resolve) => this.#time.soon(resolve))
     }
   }
 
@@ -368,12 +357,7 @@ export class SlotOwner<State, Item, Event> {
 
   /** Headers of what the owner stores, from the last one known. */
   async #readFrames(): Promise<void> {
-    const consumer = await this.#js.consumers.get(EVENTS_STREAM, {
-      filter_subjects: this.#frames,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: this.#frameSequence + 1,
-    })
-    const reader = await consumer.consume(READER_OPTIONS)
+    const reader = await this.#streams.read(EVENTS_STREAM, this.#frames, this.#frameSequence + 1)
     this.#frameReader = reader
     const pump = async (): Promise<void> => {
       for await (const message of reader) {
@@ -569,7 +553,7 @@ export class SlotOwner<State, Item, Event> {
 
   /** After a refusal or a timeout: give the bus a moment, and check the log if the connection was lost. */
   async #settle(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    await sleep(this.#time, RETRY_MS)
     if (this.#doubt) await this.#verifyLog()
   }
 
@@ -578,13 +562,14 @@ export class SlotOwner<State, Item, Event> {
     const last = this.#lastReceived
     for (;;) {
       try {
-        const info = await this.#manager.streams.info(this.#stream)
+        const info = await this.#streams.info(this.#stream)
+        if (info === undefined) throw new SlotHalt('log_went_backwards', `${this.#stream} is gone.`)
         if (info.created !== this.#streamCreated) {
           throw new SlotHalt('log_replaced', `${this.#stream} is not the stream that this slot has read.`)
         }
         if (last !== undefined) {
-          const stored = await this.#manager.streams.getMessage(this.#stream, { seq: last.sequence })
-          if (stored === null || Buffer.compare(stored.data, last.data) !== 0) {
+          const stored = await this.#streams.at(this.#stream, last.sequence)
+          if (stored === undefined || Buffer.compare(stored.data, last.data) !== 0) {
             throw new SlotHalt(
               'log_went_backwards',
               `${this.#stream} no longer holds what was read at ${last.sequence}: it lost its tail. Restore it, then clear the slot.`,
@@ -595,12 +580,9 @@ export class SlotOwner<State, Item, Event> {
         return
       } catch (error) {
         if (error instanceof SlotHalt) throw error
-        if (error instanceof JetStreamApiError && error.status === 404) {
-          throw new SlotHalt('log_went_backwards', `${this.#stream} is gone, or its message ${last?.sequence} is.`)
-        }
         if (this.#stopped) throw error
         this.#log.warn({ err: error }, 'the log cannot be checked yet')
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+        await sleep(this.#time, RETRY_MS)
       }
     }
   }
@@ -611,38 +593,34 @@ export class SlotOwner<State, Item, Event> {
     const name = sourceName(this.#options.rules.log, this.#slot)
     for (const log of Object.values(Log)) {
       const stream = STREAM_OF_LOG[log]
-      const info = await this.#manager.streams.info(stream, { subjects_filter: `${log}.*.from.${name}` })
+      const info = await this.#info(stream, `${log}.*.from.${name}`)
       for (const subject of Object.keys(info.state.subjects ?? {})) {
-        const tail = await this.#last(stream, subject)
+        const tail = await this.#streams.last(stream, subject)
         if (tail !== undefined) pairs.set(subject, { ...pairEndOf(tail.string()), sequence: tail.seq })
       }
     }
     return pairs
   }
 
-  /** The last message of a subject, from the stream's leader. */
-  async #last(stream: string, subject: string): Promise<StoredMsg | undefined> {
-    try {
-      return (await this.#manager.streams.getMessage(stream, { last_by_subj: subject })) ?? undefined
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.status === 404) return undefined
-      throw error
-    }
+  async #info(stream: string, subjectsFilter?: string): Promise<StreamState> {
+    const info = await this.#streams.info(stream, subjectsFilter)
+    if (info === undefined) throw new Error(`There is no stream ${stream}.`)
+    return info
   }
 
-  async #lastPatiently(stream: string, subject: string): Promise<StoredMsg | undefined> {
+  async #lastPatiently(stream: string, subject: string): Promise<StreamMessage | undefined> {
     for (;;) {
       try {
-        return await this.#last(stream, subject)
+        return await this.#streams.last(stream, subject)
       } catch (error) {
         if (this.#stopped) throw error
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+        await sleep(this.#time, RETRY_MS)
       }
     }
   }
 }
 
-function toLogMessage(message: JsMsg): LogMessage {
+function toLogMessage(message: ReadMessage): LogMessage {
   const subject = message.subject
   const from = subject.indexOf('.from.')
   return {

@@ -1,19 +1,20 @@
-import type { JetStreamManager } from '@nats-io/jetstream'
-import type { KV } from '@nats-io/kv'
 import type { Logger } from 'pino'
-import { openBucket } from '../buckets.ts'
+import { type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
 import { RpcError, serveRpc } from '../rpc.ts'
 import type { Service } from '../service.ts'
 import type { MeshShape } from '../streams.ts'
-import { ensureStreams } from '../streams.ts'
 import { ALIVE_MS, Bucket, type Log, ownerSubject, slotReadSubject, sourceName } from '../subjects.ts'
+import { sleep } from '../time.ts'
 import { type Leases, openLeases } from './leases.ts'
 import { SlotOwner } from './owner.ts'
 import type { Rules } from './rules.ts'
 import { SlotHalt, type SlotObserver } from './slot.ts'
 
+/** What a machine needs of the process that it runs in. */
+export type MachineHost = Pick<Service, 'instanceId' | 'log' | 'onStop' | 'ready' | 'fail'> & { readonly nats: Bus }
+
 export interface SlotsOptions<State, Item, Event> {
-  readonly service: Service
+  readonly service: MachineHost
   readonly rules: Rules<State, Item, Event>
   /** The slots of this process. */
   readonly slots: readonly number[]
@@ -61,15 +62,17 @@ const HALTED_LOOK_MS = 1_000
  */
 export async function runSlots<State, Item, Event>(options: SlotsOptions<State, Item, Event>): Promise<RunningSlots> {
   const { service, rules } = options
-  const manager = await ensureStreams(service.nats, options.shape)
-  const halts = await openBucket(service.nats, Bucket.slots)
+  const streams = streamsOf(service.nats)
+  await streams.ensure(options.shape)
+  const halts = await streams.bucket(Bucket.slots, options.shape.replicas)
   const leases = await openLeases({
     nats: service.nats,
     log: rules.log,
     instanceId: service.instanceId,
     logger: service.log,
+    replicas: options.shape.replicas,
   })
-  const runners = options.slots.map((slot) => new SlotRunner(options, manager, halts, leases, slot))
+  const runners = options.slots.map((slot) => new SlotRunner(options, halts, leases, slot))
   service.onStop(async () => {
     leases.leave()
     await Promise.all(runners.map((runner) => runner.stop()))
@@ -82,8 +85,7 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
 /** One slot's life in this process: follow, own, follow again; or halted until an operator clears it. */
 class SlotRunner<State, Item, Event> {
   readonly #options: SlotsOptions<State, Item, Event>
-  readonly #manager: JetStreamManager
-  readonly #halts: KV
+  readonly #halts: BucketStore
   readonly #leases: Leases
   readonly #slot: number
   readonly #key: string
@@ -97,15 +99,8 @@ class SlotRunner<State, Item, Event> {
   /** Tells the start that there is nothing more to wait for. */
   #settled: () => void = () => {}
 
-  constructor(
-    options: SlotsOptions<State, Item, Event>,
-    manager: JetStreamManager,
-    halts: KV,
-    leases: Leases,
-    slot: number,
-  ) {
+  constructor(options: SlotsOptions<State, Item, Event>, halts: BucketStore, leases: Leases, slot: number) {
     this.#options = options
-    this.#manager = manager
     this.#halts = halts
     this.#leases = leases
     this.#slot = slot
@@ -134,7 +129,7 @@ class SlotRunner<State, Item, Event> {
       return
     }
     this.#enter('replaying')
-    const owner = new SlotOwner(this.#options, this.#manager, this.#slot, this.#logger, (error) => this.#fail(error))
+    const owner = new SlotOwner(this.#options, this.#slot, this.#logger, (error) => this.#fail(error))
     this.#owner = owner
     try {
       await owner.recover()
@@ -196,7 +191,7 @@ class SlotRunner<State, Item, Event> {
       service.nats.publish(subject, JSON.stringify(sign))
     }
     tell()
-    const heartbeat = setInterval(tell, ALIVE_MS)
+    const endHeartbeat = timeOf(service.nats).every(ALIVE_MS, tell)
     const reads =
       answerRead === undefined
         ? undefined
@@ -206,7 +201,7 @@ class SlotRunner<State, Item, Event> {
             return answerRead(this.#slot, owner.fold.state, request, owner.fold.timeUs)
           })
     return () => {
-      clearInterval(heartbeat)
+      endHeartbeat()
       if (!service.nats.isClosed()) reads?.unsubscribe()
     }
   }
@@ -235,7 +230,7 @@ class SlotRunner<State, Item, Event> {
       code: error.code,
       reason: error.message,
       sequence: this.#owner?.fold.applied[0] ?? 0,
-      at: new Date().toISOString(),
+      at: new Date(timeOf(this.#options.service.nats).wallMs()).toISOString(),
       instance: this.#options.service.instanceId,
     }
     await this.#halts.put(this.#key, JSON.stringify(entry))
@@ -250,7 +245,7 @@ class SlotRunner<State, Item, Event> {
   /** A slot that an operator has cleared is recovered by a process that starts anew. */
   async #untilCleared(): Promise<void> {
     for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, HALTED_LOOK_MS).unref())
+      await sleep(timeOf(this.#options.service.nats), HALTED_LOOK_MS)
       if (this.#stopped) return
       const halted = await this.#isHalted().catch(() => true)
       if (!halted) return this.#options.service.fail(new Error(`Slot ${this.#key} was cleared; recovering it.`))

@@ -1,0 +1,168 @@
+import {
+  DeliverPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  type JetStreamOptions,
+  jetstream,
+} from '@nats-io/jetstream'
+import { type KV, Kvm } from '@nats-io/kv'
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
+import { ensureStreams, type MeshShape, raiseReplicas } from './streams.ts'
+import { systemTime, type Time } from './time.ts'
+
+/**
+ * What the mesh asks of a connection. The client's own connection is one as it is; the simulation has another, which brings
+ * its own streams and time along.
+ */
+export interface Bus {
+  publish(subject: string, payload: string, options?: { readonly reply?: string; readonly headers?: MsgHdrs }): void
+  subscribe(
+    subject: string,
+    options: { readonly queue?: string; readonly callback: (error: Error | null, message: BusMessage) => void },
+  ): { unsubscribe(): void }
+  request(subject: string, payload: string, options: { readonly timeout: number }): Promise<BusMessage>
+  status(): AsyncIterable<{ readonly type: string }>
+  isClosed(): boolean
+  isDraining(): boolean
+  readonly streams?: Streams
+  readonly time?: Time
+}
+
+export interface BusMessage {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly headers?: { readonly code: number } | undefined
+  string(): string
+  json<T>(): T
+  respond(payload: string): void
+}
+
+/** The streams of the mesh, and its buckets. */
+export interface Streams {
+  /** Makes the mesh's streams where they are missing. @throws StreamMismatch */
+  ensure(shape: MeshShape): Promise<void>
+  /** Nothing where the stream is not there. `subjects`: those that match the filter, with their message counts. */
+  info(stream: string, subjectsFilter?: string): Promise<StreamState | undefined>
+  /** The last message of the subjects that match, from the stream's leader. */
+  last(stream: string, subject: string): Promise<StreamMessage | undefined>
+  /** The message at a sequence, from the stream's leader. */
+  at(stream: string, sequence: number): Promise<StreamMessage | undefined>
+  /** The messages of the subjects that match, in order, from a sequence on and for good; it goes on after a reconnect. */
+  read(stream: string, subject: string, fromSequence: number): Promise<StreamReader>
+  /** A bucket, made where it is missing: one value per key, read from the leader. */
+  bucket(name: string, replicas?: number): Promise<BucketStore>
+}
+
+export interface StreamState {
+  /** When it was made: another stream of the same name has another. */
+  readonly created: string
+  readonly state: {
+    readonly messages: number
+    readonly last_seq: number
+    readonly subjects?: Readonly<Record<string, number>>
+  }
+}
+
+export interface StreamMessage {
+  readonly subject: string
+  readonly seq: number
+  readonly data: Uint8Array
+  string(): string
+}
+
+export interface ReadMessage extends StreamMessage {
+  readonly headers?: { get(name: string): string } | undefined
+  readonly info: { readonly timestampNanos: number }
+}
+
+export interface StreamReader extends AsyncIterable<ReadMessage> {
+  stop(): void
+}
+
+export interface BucketEntry {
+  readonly key: string
+  readonly operation: string
+  readonly revision: number
+  string(): string
+  json<T>(): T
+}
+
+export interface BucketStore {
+  get(key: string): Promise<BucketEntry | null>
+  /** `previousSeq`: only if this is the key's last revision (0: none yet). */
+  put(key: string, value: string, options?: { readonly previousSeq: number }): Promise<number>
+  delete(key: string): Promise<void>
+  /** What is there, and then what changes. `delta`: how many entries of what was there are still to come. */
+  watch(): Promise<AsyncIterable<BucketEntry & { readonly delta?: number }> & { stop(): void }>
+}
+
+/**
+ * Settings of every ordered reader: with the client's defaults it stalls up to 30 s after a server's restart.
+ */
+export const READER_OPTIONS = { expires: 2_000, idle_heartbeat: 500, max_messages: 500 } as const
+
+export const timeOf = (bus: Bus): Time => bus.time ?? systemTime
+
+/** `answerMsMax`: how long an answer of the server is waited for, in milliseconds. Default 5000. */
+export const streamsOf = (bus: Bus, answerMsMax?: number): Streams =>
+  bus.streams ?? natsStreams(connectionOf(bus), answerMsMax)
+
+/** A bus without streams of its own is a connection of the client. */
+const connectionOf = (bus: Bus): NatsConnection => bus as NatsConnection
+
+function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
+  const options: JetStreamOptions = answerMsMax === undefined ? {} : { timeout: answerMsMax }
+  const js = jetstream(nats, options)
+  let opened: Promise<JetStreamManager> | undefined
+  const manager = (): Promise<JetStreamManager> => {
+    opened ??= js.jetstreamManager(false)
+    return opened
+  }
+  return {
+    ensure: async (shape) => void (await ensureStreams(nats, shape)),
+    info: async (stream, subjectsFilter) => {
+      const { streams } = await manager()
+      const question = subjectsFilter === undefined ? undefined : { subjects_filter: subjectsFilter }
+      return orMissing(streams.info(stream, question))
+    },
+    last: async (stream, subject) => {
+      const { streams } = await manager()
+      return orMissing(streams.getMessage(stream, { last_by_subj: subject }))
+    },
+    at: async (stream, sequence) => {
+      const { streams } = await manager()
+      return orMissing(streams.getMessage(stream, { seq: sequence }))
+    },
+    read: async (stream, subject, fromSequence) => {
+      const consumer = await js.consumers.get(stream, {
+        filter_subjects: subject,
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: fromSequence,
+      })
+      return consumer.consume(READER_OPTIONS)
+    },
+    bucket: (name, replicas) => openBucket(nats, name, replicas),
+  }
+}
+
+const BUCKET_ANSWER_MS_MAX = 1_000
+
+/** A bucket, made where it is missing: one value per key, read from the leader. */
+export async function openBucket(nats: NatsConnection, name: string, replicas = 1): Promise<KV> {
+  const js = jetstream(nats, { timeout: BUCKET_ANSWER_MS_MAX })
+  const bucket = await new Kvm(js).create(name, { history: 1, replicas, allow_direct: false })
+  if (replicas > 1) {
+    const manager = await js.jetstreamManager(false)
+    await raiseReplicas(manager, (await manager.streams.info(`KV_${name}`)).config, replicas)
+  }
+  return bucket
+}
+
+async function orMissing<Found>(answer: Promise<Found | null>): Promise<Found | undefined> {
+  try {
+    return (await answer) ?? undefined
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.status === 404) return undefined
+    throw error
+  }
+}
