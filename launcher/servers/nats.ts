@@ -13,6 +13,10 @@ export type NatsOptions = {
   /** How often JetStream syncs to disk: before every acknowledgement (the default), or relaxed, like `2m`. */
   syncInterval?: string
   port?: number
+  /** How much JetStream may store, in bytes. */
+  fileBytesMax?: number
+  /** One of a cluster: its own name, its port for the others, and the ports of all of them. */
+  cluster?: { serverName: string; port: number; ports: readonly number[] }
   /** More lines for the generated configuration: users, permissions, TLS. */
   extraConfig?: string
   log?: string
@@ -41,9 +45,29 @@ export async function startNatsServer(options: NatsOptions): Promise<NatsServer>
   return Object.assign(owned, { url: `nats://${loopback}:${port}`, monitorUrl, port })
 }
 
+/** Servers that each keep a copy: in `<directory>-1`, `<directory>-2`, …. One of three may be lost without a loss. */
+export async function startNatsCluster(options: NatsOptions & { servers: number }): Promise<NatsServer[]> {
+  const ports = await Promise.all(Array.from({ length: options.servers }, () => freePort()))
+  // They are ready only together.
+  const starts = await Promise.allSettled(
+    ports.map((port, index) => {
+      const name = `${options.name ?? 'nats'}-${index + 1}`
+      const directory = `${options.directory}-${index + 1}`
+      const log = options.log?.replace(/(\.log)?$/, `-${index + 1}$1`) ?? join(directory, 'nats.log')
+      return startNatsServer({ ...options, name, directory, log, cluster: { serverName: name, port, ports } })
+    }),
+  )
+  const servers = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
+  const failed = starts.find((start) => start.status === 'rejected')
+  if (failed === undefined) return servers
+  await Promise.all(servers.map((server) => server.stop()))
+  throw failed.reason
+}
+
 type Config = NatsOptions & { port: number; monitorPort: number }
 
-function natsConfig({ directory, port, monitorPort, syncInterval, extraConfig }: Config): string {
+function natsConfig(config: Config): string {
+  const { directory, port, monitorPort, syncInterval, fileBytesMax, cluster, extraConfig } = config
   return `# Written by the launcher at every start.
 listen: "${loopback}:${port}"
 http: "${loopback}:${monitorPort}"
@@ -53,9 +77,23 @@ write_deadline: "10s"
 jetstream {
   store_dir: ${JSON.stringify(join(directory, 'data'))}
   max_memory_store: 1073741824
-  max_file_store: 1099511627776
+  max_file_store: ${fileBytesMax ?? 1024 ** 4}
   sync_interval: ${syncInterval ?? 'always'}
 }
+${cluster === undefined ? '' : clusterConfig(cluster)}
 ${extraConfig ?? ''}
 `
+}
+
+function clusterConfig({ serverName, port, ports }: NonNullable<NatsOptions['cluster']>): string {
+  const routes = ports.filter((other) => other !== port).map((other) => `"nats-route://${loopback}:${other}"`)
+  return `server_name: ${serverName}
+cluster {
+  name: exchange
+  listen: "${loopback}:${port}"
+  routes: [${routes.join(', ')}]
+  # A server that is cut off without a word is left after a few seconds.
+  ping_interval: "1s"
+  ping_max: 3
+}`
 }
