@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +37,8 @@ export interface TestMeshOptions {
   /** For every process. */
   readonly env?: Readonly<Record<string, string>>
   readonly syncInterval?: 'always' | '2m'
+  /** A bus that the test runs itself; else the mesh has a private one. */
+  readonly natsUrl?: string
 }
 
 const SERVICES = {
@@ -57,14 +60,14 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   const processes = new Map<string, OwnedProcess>()
   const admin = { email: 'admin@example.com', password: 'the password of the admin' }
   const [nats, mariadb, redis] = await Promise.all([
-    startNats({ syncInterval: options.syncInterval ?? '2m' }),
+    options.natsUrl === undefined ? startNats({ syncInterval: options.syncInterval ?? '2m' }) : undefined,
     startMariadb(),
     startRedis(),
   ])
   const stop = async (): Promise<void> => {
     // The gateways serve on for three seconds when asked politely; nobody waits for that here.
     await Promise.all([...processes.values()].map((owned) => owned.kill()))
-    await Promise.all([nats.stop(), mariadb.stop(), redis.stop()])
+    await Promise.all([nats?.stop(), mariadb.stop(), redis.stop()])
     rmSync(directory, { recursive: true, force: true })
   }
   const processNamed = (name: string): OwnedProcess => {
@@ -73,10 +76,11 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       throw new Error(`There is no process ${name}; there are ${[...processes.keys()].join(', ')}.`)
     return owned
   }
+  const natsUrl = options.natsUrl ?? nats?.url ?? ''
   const urls: string[] = []
   const env = {
     ...process.env,
-    NATS_URL: nats.url,
+    NATS_URL: natsUrl,
     MYSQL_URL: mariadb.url,
     REDIS_URL: redis.url,
     EXCHANGE_MODE: 'development',
@@ -127,7 +131,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   }
   return {
     urls,
-    natsUrl: nats.url,
+    natsUrl,
     mysqlUrl: mariadb.url,
     admin,
     process: processNamed,
@@ -140,7 +144,14 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       await owned.kill()
       await owned.start()
     },
-    servers: { nats, mariadb, redis },
+    servers: {
+      get nats() {
+        assert(nats, 'the test runs its own bus')
+        return nats
+      },
+      mariadb,
+      redis,
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   }
