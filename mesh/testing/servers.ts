@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { OwnedProcess } from '#launcher/servers/child-process.ts'
+import { type KafkaServer, startKafkaServer } from '#launcher/servers/kafka.ts'
 import { type MariadbServer, startMariadbServer } from '#launcher/servers/mariadb.ts'
-import { type NatsServer, startNatsServer } from '#launcher/servers/nats.ts'
+import { type NatsServer, startNatsCluster, startNatsServer } from '#launcher/servers/nats.ts'
 import { type RedisServer, startRedisServer } from '#launcher/servers/redis.ts'
 import { startTraefikServer, type TraefikServer } from '#launcher/servers/traefik.ts'
 
@@ -18,12 +19,30 @@ import { startTraefikServer, type TraefikServer } from '#launcher/servers/traefi
  */
 type Private<Server> = Server & { restart(): Promise<void> }
 
-export type TestNatsOptions = { syncInterval?: 'always' | '2m'; extraConfig?: string }
+export type TestNatsOptions = { syncInterval?: 'always' | '2m'; extraConfig?: string; fileBytesMax?: number }
 
 /** A nats-server with JetStream; it syncs every 2 minutes unless asked to sync before every acknowledgement. */
 export async function startNats(options: TestNatsOptions = {}): Promise<Private<NatsServer>> {
   return await inScratch((directory) => startNatsServer({ directory, syncInterval: '2m', ...options }))
 }
+
+/** Three nats-servers that each keep a copy; `url` names all of them. */
+export async function startNatsServers(options: TestNatsOptions = {}): Promise<TestNatsCluster> {
+  const directory = mkdtempSync(join(tmpdir(), 'exchange-test-'))
+  const servers = await startNatsCluster({
+    directory: join(directory, 'nats'),
+    servers: 3,
+    syncInterval: '2m',
+    ...options,
+  })
+  const stop = async () => {
+    await Promise.all(servers.map((server) => server.stop()))
+    rmSync(directory, { recursive: true, force: true })
+  }
+  return { url: servers.map(({ url }) => url).join(','), servers, stop }
+}
+
+export type TestNatsCluster = { url: string; servers: readonly NatsServer[]; stop(): Promise<void> }
 
 /** A MariaDB with an empty database `exchange`; its user root has no password and may create more databases. */
 export async function startMariadb(): Promise<Private<MariadbServer>> {
@@ -32,6 +51,11 @@ export async function startMariadb(): Promise<Private<MariadbServer>> {
 
 export async function startRedis(): Promise<Private<RedisServer>> {
   return await inScratch((directory) => startRedisServer({ directory }))
+}
+
+/** A Kafka broker without topics. It makes none by itself; it is up in about five seconds. */
+export async function startKafka(): Promise<Private<KafkaServer>> {
+  return await inScratch((directory) => startKafkaServer({ directory }))
 }
 
 /** Traefik on the project's own configuration, balancing to these gateways (`http://127.0.0.1:port`). */
