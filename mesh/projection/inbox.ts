@@ -3,10 +3,14 @@ import type { Frame } from '#mesh/frames.ts'
 import { type Progress, progressAt } from './positions.ts'
 
 /** What a projection makes of frames. A batch is folded in memory and written as a whole. */
-export interface ProjectionBatch<Event> {
+export interface FrameBatch<Event> {
   add(frame: Frame<Event>): void
   /** About how many rows it would write. */
   readonly rowsCount: number
+}
+
+/** A batch that is written to MySQL. */
+export interface ProjectionBatch<Event> extends FrameBatch<Event> {
   /** The statements that write it, none for a batch without rows. */
   statements(): string[]
 }
@@ -22,23 +26,23 @@ export class FramesRefused extends Error {
   }
 }
 
-interface Taken<Event> {
-  readonly batch: ProjectionBatch<Event>
+interface Taken<Batch> {
+  readonly batch: Batch
   readonly to: Progress
   readonly oldestUs: number
 }
 
 /** Frames that are read and not written yet, folded into one batch. */
-export class Inbox<Event> {
-  readonly #newBatch: () => ProjectionBatch<Event>
+export class Inbox<Event, Batch extends FrameBatch<Event> = ProjectionBatch<Event>> {
+  readonly #newBatch: () => Batch
   readonly #rowsMax: number
-  #batch: ProjectionBatch<Event>
+  #batch: Batch
   #frameSequence: number
   #to: Progress | undefined
   #oldestUs: number | undefined
   #roomAgain: (() => void) | undefined
 
-  constructor(options: { newBatch: () => ProjectionBatch<Event>; rowsMax: number; afterFrameSequence: number }) {
+  constructor(options: { newBatch: () => Batch; rowsMax: number; afterFrameSequence: number }) {
     this.#newBatch = options.newBatch
     this.#rowsMax = options.rowsMax
     this.#frameSequence = options.afterFrameSequence
@@ -75,7 +79,7 @@ export class Inbox<Event> {
   }
 
   /** Empties it. */
-  take(): Taken<Event> {
+  take(): Taken<Batch> {
     assert(this.#to !== undefined && this.#oldestUs !== undefined, 'there is something to take')
     const taken = { batch: this.#batch, to: this.#to, oldestUs: this.#oldestUs }
     this.#batch = this.#newBatch()
