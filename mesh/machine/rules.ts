@@ -1,3 +1,4 @@
+import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
 import type { Reply } from '#mesh/protocol/replies.ts'
 import type { Log } from '#mesh/subjects.ts'
 
@@ -16,6 +17,17 @@ export interface Rules<State, Item, Event> {
   apply(state: State, item: Item, context: Context<Event>): void
   /** Depends on what the state means, not on how it is laid out. Hexadecimal. */
   stateHash(state: State): string
+  /** How the state is put into a snapshot. Without it there are no snapshots, and recovery reads the whole log. */
+  readonly snapshots?: StateSnapshots<State>
+}
+
+export interface StateSnapshots<State> {
+  /** Another number for every change of what is packed: an older snapshot is then passed over. */
+  readonly version: number
+  /** All of it, in views of the state's own memory where it is large. */
+  pack(state: State, packer: Packer): void
+  /** A state that goes on exactly like the one that was packed. @throws PackedInvalid and others, where it is none. */
+  unpack(slot: number, packed: Unpacker): State
 }
 
 /** What the rules may know and say while one item is applied. */

@@ -17,6 +17,18 @@ export interface LogMessage {
   readonly text: string
 }
 
+/** Where a fold stands between two messages: with the state, all that it needs to go on. */
+export interface FoldPoint {
+  /** The last item applied, the last of its message: [sequence, item]. */
+  readonly applied: readonly [number, number]
+  readonly itemsCount: number
+  readonly hash: number
+  readonly timeUs: number
+  /** By source, and by subject. */
+  readonly pairsIn: readonly (readonly [string, PairEnd])[]
+  readonly pairsOut: readonly (readonly [string, PairEnd])[]
+}
+
 /** A slot that must not go on. An operator has to look; nobody takes it over. */
 export class SlotHalt extends Error {
   override readonly name = 'SlotHalt'
@@ -81,6 +93,8 @@ export class SlotFold<State, Item, Event> {
   /** The last item applied: [sequence, item], and whether it was its message's last. */
   applied: readonly [number, number] = [0, 0]
   appliedComplete = true
+  /** Items applied since the log began. */
+  itemsCount = 0
   readonly pairsIn = new Map<string, PairEnd>()
   readonly pairsOut = new Map<string, PairOut>()
   /** Told of input that was passed over because it does not fit; the state is unchanged. */
@@ -98,16 +112,20 @@ export class SlotFold<State, Item, Event> {
   #item = 0
   readonly #tickets: { pair: PairOut; count: number }[] = []
 
-  /** `stored`: the last message of each pair that this slot sends on, by subject, as the logs have it. */
+  /**
+   * `stored`: the last message of each pair that this slot sends on, by subject, as the logs have it.
+   * `from`: where another fold of the log stood, and its state, to go on from there.
+   */
   constructor(
     rules: Rules<State, Item, Event>,
     slot: number,
     stored: ReadonlyMap<string, PairOut['stored']> = new Map(),
     observe?: SlotObserver<Event>,
+    from?: { readonly point: FoldPoint; readonly state: State },
   ) {
     this.#rules = rules
     this.slot = slot
-    this.state = rules.initialState(slot)
+    this.state = from === undefined ? rules.initialState(slot) : from.state
     this.#name = sourceName(rules.log, slot)
     this.#stored = new Map(stored)
     this.#observe = observe
@@ -124,6 +142,36 @@ export class SlotFold<State, Item, Event> {
       emit: (event) => fold.#emit(event),
       send: (log, target, item) => fold.#send(log, target, item),
       reply: (replyTo, reply, position) => fold.#reply(replyTo, reply, position),
+    }
+    if (from !== undefined) this.#goOnFrom(from.point)
+  }
+
+  /** Where the fold stands. It must stand between two messages. */
+  point(): FoldPoint {
+    assert(this.appliedComplete, 'a point lies between two messages')
+    const endOf = ({ count, hash }: PairEnd): PairEnd => ({ count, hash })
+    return {
+      applied: this.applied,
+      itemsCount: this.itemsCount,
+      hash: this.hash,
+      timeUs: this.timeUs,
+      pairsIn: Array.from(this.pairsIn, ([source, end]) => [source, endOf(end)]),
+      pairsOut: Array.from(this.pairsOut, ([subject, end]) => [subject, endOf(end)]),
+    }
+  }
+
+  #goOnFrom(point: FoldPoint): void {
+    this.applied = point.applied
+    this.itemsCount = point.itemsCount
+    this.hash = point.hash
+    this.timeUs = point.timeUs
+    this.#sequence = point.applied[0]
+    for (const [source, { count, hash }] of point.pairsIn) this.pairsIn.set(source, { count, hash })
+    for (const [subject, { count, hash }] of point.pairsOut) {
+      const stored = this.#stored.get(subject) ?? { ...pairStart(), sequence: 0 }
+      assert(stored.count >= count, 'all that was sent before the point is stored')
+      if (stored.count === count && stored.hash !== hash) throw senderDiffers(subject, count)
+      this.pairsOut.set(subject, { count, hash, subject, stored: { ...stored }, unsent: [], runs: [] })
     }
   }
 
@@ -148,6 +196,15 @@ export class SlotFold<State, Item, Event> {
     if (stored.count <= pair.count && hash !== stored.hash) throw senderDiffers(subject, stored.count)
     pair.stored = { ...stored }
     pair.unsent = pair.unsent.slice(known)
+  }
+
+  /** Whoever only reads keeps nothing of what the slot has sent. */
+  forgetSent(): void {
+    for (const pair of this.pairsOut.values()) {
+      if (pair.unsent.length === 0) continue
+      pair.unsent = []
+      pair.stored = { count: pair.count, hash: pair.hash, sequence: -1 }
+    }
   }
 
   /** The items up to this count were proved to be stored by a frame. */
@@ -194,6 +251,7 @@ export class SlotFold<State, Item, Event> {
     draft.itemsCount++
     this.applied = draft.inTo
     this.appliedComplete = last
+    this.itemsCount++
   }
 
   /** The items of a pair's message; those already known, or all of a message that does not fit, are `undefined`. */

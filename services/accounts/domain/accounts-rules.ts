@@ -11,6 +11,7 @@ import type { MachineCode } from '#mesh/protocol/common.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Log } from '#mesh/subjects.ts'
 import {
+  ACCOUNTS_PACKED_VERSION,
   type AccountsContext,
   type AccountsSettings,
   type AccountsState,
@@ -18,6 +19,8 @@ import {
   initialAccountsState,
   learnAsset,
   learnMarket,
+  packAccounts,
+  unpackAccounts,
 } from './accounts-state.ts'
 import { beginLedgerCommand, bookClaimed, claimReference, creditTransfer, settleTransfer } from './ledger.ts'
 import { amendOrder, answeredAsRepeat, cancelOrder, cancelOrders, voidOrder } from './order-commands.ts'
@@ -50,6 +53,11 @@ export function createAccountsRules(options: AccountsOptions): Rules<AccountsSta
       else if (isEdgeCommand(item)) applyEdgeCommand(state, item, context)
     },
     stateHash: accountsStateHash,
+    snapshots: {
+      version: ACCOUNTS_PACKED_VERSION,
+      pack: packAccounts,
+      unpack: (slot, packed) => unpackAccounts(slot, settings, packed),
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
 import type { Context } from '#mesh/machine/rules.ts'
 import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import type { MarketDefinition } from '#mesh/protocol/definitions.ts'
@@ -59,7 +60,7 @@ export function initialAccountsState(slot: number, settings: AccountsSettings): 
     members,
     books: new Books(members),
     orders: new OpenOrders(members),
-    remembered: new RememberedIds({ countMax: settings.rememberedIdsMax, ageUsMax: settings.rememberedUs }),
+    remembered: new RememberedIds(rememberedLimits(settings)),
     references: new References(),
   }
 }
@@ -93,6 +94,58 @@ export function learnMarket(state: AccountsState, market: MarketDefinition): voi
     marketSlot: market.marketSlot,
   }
 }
+
+/** Grows with every change of what `packAccounts` or the tables in it write. */
+export const ACCOUNTS_PACKED_VERSION = 1
+
+export function packAccounts(state: AccountsState, packer: Packer): void {
+  packer.json(state.settings)
+  packer.json({
+    assets: [...state.assetRows],
+    markets: state.markets.map(({ baseMinorPerLot, quoteMinorPerTickLot, ...market }) => ({
+      ...market,
+      baseMinorPerLot: String(baseMinorPerLot),
+      quoteMinorPerTickLot: String(quoteMinorPerTickLot),
+    })),
+  })
+  for (const table of [state.members, state.books, state.orders, state.remembered, state.references]) table.pack(packer)
+}
+
+type PackedMarket = Omit<KnownMarket, 'baseMinorPerLot' | 'quoteMinorPerTickLot'> &
+  Readonly<Record<'baseMinorPerLot' | 'quoteMinorPerTickLot', string>>
+
+/** @throws PackedInvalid where it was packed under other settings */
+export function unpackAccounts(slot: number, settings: AccountsSettings, packed: Unpacker): AccountsState {
+  const packedSettings = packed.json() as AccountsSettings
+  for (const name of Object.keys(settings) as (keyof AccountsSettings)[]) {
+    if (packedSettings[name] === settings[name]) continue
+    throw new PackedInvalid(`It was packed with ${name} ${packedSettings[name]}, not ${settings[name]}.`)
+  }
+  const known = packed.json() as { assets: [string, number][]; markets: PackedMarket[] }
+  const markets = known.markets.map((market) => ({
+    ...market,
+    baseMinorPerLot: BigInt(market.baseMinorPerLot),
+    quoteMinorPerTickLot: BigInt(market.quoteMinorPerTickLot),
+  }))
+  const members = Members.unpack(packed)
+  return {
+    slot,
+    settings,
+    assetRows: new Map(known.assets),
+    marketRows: new Map(markets.map(({ instrument }, row) => [instrument, row])),
+    markets,
+    members,
+    books: Books.unpack(members, packed),
+    orders: OpenOrders.unpack(members, packed),
+    remembered: RememberedIds.unpack(rememberedLimits(settings), packed),
+    references: References.unpack(packed),
+  }
+}
+
+const rememberedLimits = ({ rememberedIdsMax, rememberedUs }: AccountsSettings) => ({
+  countMax: rememberedIdsMax,
+  ageUsMax: rememberedUs,
+})
 
 /** Kinds of records in the hash. */
 const Kind = { asset: 1, market: 2, member: 3, balance: 10, order: 20, remembered: 30, reference: 40 } as const

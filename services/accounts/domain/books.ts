@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
 import type { BalanceAfter } from '#mesh/protocol/accounts.ts'
 import { hashPair, type RecordsHash } from './hashes.ts'
 import type { Members } from './members.ts'
@@ -35,8 +36,8 @@ export interface AssetBooks {
 export class Books {
   readonly #members: Members
   readonly #assets: AssetBooks[] = []
-  readonly #rows = new Rows(ROW_SIZE)
-  readonly #index = new RowIndex((row) => hashPair(this.memberOf(row), this.assetOf(row)))
+  #rows = new Rows(ROW_SIZE)
+  #index = new RowIndex((row) => hashPair(this.memberOf(row), this.assetOf(row)))
 
   constructor(members: Members) {
     this.#members = members
@@ -156,6 +157,20 @@ export class Books {
     add(this.ofAsset(this.assetOf(row)).transfersMinor, otherSlot, amountMinor)
   }
 
+  pack(packer: Packer): void {
+    this.#rows.pack(packer)
+    this.#index.pack(packer)
+    packer.json(this.#assets.map(toPacked))
+  }
+
+  static unpack(members: Members, packed: Unpacker): Books {
+    const books = new Books(members)
+    books.#rows = Rows.unpack(ROW_SIZE, packed)
+    books.#index = RowIndex.unpack((row) => hashPair(books.memberOf(row), books.assetOf(row)), packed)
+    books.#assets.push(...(packed.json() as PackedAsset[]).map(fromPacked))
+    return books
+  }
+
   addTo(hash: RecordsHash, kind: number): void {
     for (let row = 0; row < this.#rows.end; row++) {
       hash
@@ -208,6 +223,29 @@ export class Books {
     bigs[at] = next
     this.ofAsset(this.assetOf(row)).heldMinor += byMinor
   }
+}
+
+/** An asset's books in JSON, which has no large whole numbers. */
+interface PackedAsset {
+  readonly asset: string
+  /** Available, held, fees, deposited. */
+  readonly sums: readonly string[]
+  readonly markets: readonly (readonly [number, string])[]
+  readonly transfers: readonly (readonly [number, string])[]
+}
+
+const toPacked = (books: AssetBooks): PackedAsset => ({
+  asset: books.asset,
+  sums: [books.availableMinor, books.heldMinor, books.feesMinor, books.depositedMinor].map(String),
+  markets: [...books.marketsMinor].map(([slot, minor]) => [slot, String(minor)]),
+  transfers: [...books.transfersMinor].map(([slot, minor]) => [slot, String(minor)]),
+})
+
+function fromPacked({ asset, sums, markets, transfers }: PackedAsset): AssetBooks {
+  const [availableMinor = 0n, heldMinor = 0n, feesMinor = 0n, depositedMinor = 0n] = sums.map(BigInt)
+  const minors = (packed: PackedAsset['markets']) => new Map(packed.map(([slot, minor]) => [slot, BigInt(minor)]))
+  const accounts = { marketsMinor: minors(markets), transfersMinor: minors(transfers) }
+  return { asset, availableMinor, heldMinor, feesMinor, depositedMinor, ...accounts }
 }
 
 const BALANCE_MINOR_MAX = 2n ** 63n - 1n

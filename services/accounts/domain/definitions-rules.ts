@@ -1,4 +1,5 @@
 import { formatDecimal, parseDecimal } from '#mesh/domain/money.ts'
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
 import type { Context, Rules } from '#mesh/machine/rules.ts'
 import type { AccountDefinition } from '#mesh/protocol/accounts.ts'
 import type { MachineCode, MarketStatus } from '#mesh/protocol/common.ts'
@@ -70,6 +71,7 @@ export function createDefinitionsRules(
       }
     },
     stateHash,
+    snapshots: { version: 1, pack, unpack: (_slot, packed) => unpack(settings, packed) },
   }
 }
 
@@ -259,6 +261,26 @@ function isEdgeCommand(item: unknown): item is EdgeCommand {
   if (amountMin !== undefined && typeof amountMin !== 'string') return false
   if (typeof type !== 'string' || !Object.hasOwn(TEXTS, type)) return false
   return TEXTS[type as EdgeCommand['type']].every((field) => typeof command[field] === 'string')
+}
+
+function pack({ settings, assets, markets }: DefinitionsState, packer: Packer): void {
+  packer.json({ settings, assets: [...assets.values()], markets: [...markets.values()] })
+}
+
+function unpack({ accountSlots, marketSlots }: DefinitionsSettings, packed: Unpacker): DefinitionsState {
+  const { settings, assets, markets } = packed.json() as {
+    readonly settings: DefinitionsSettings
+    readonly assets: AssetDefinition[]
+    readonly markets: Market[]
+  }
+  if (settings.accountSlots !== accountSlots || settings.marketSlots !== marketSlots) {
+    throw new PackedInvalid('It was packed with other numbers of slots.')
+  }
+  return {
+    settings,
+    assets: new Map(assets.map((asset) => [asset.asset, asset])),
+    markets: new Map(markets.map((market) => [market.definition.instrument, market])),
+  }
 }
 
 const Kind = { asset: 1, market: 2 } as const

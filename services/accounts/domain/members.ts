@@ -1,3 +1,4 @@
+import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
 import type { AccountStatus } from '#mesh/protocol/accounts.ts'
 import { hashNumber, type RecordsHash } from './hashes.ts'
 import { NONE, RowIndex } from './row-index.ts'
@@ -15,8 +16,8 @@ const FIRST_BALANCE = 5
 
 /** The members of a slot. A member's row never changes; it is how the other tables name him. */
 export class Members {
-  readonly #rows = new Rows(ROW_SIZE)
-  readonly #index = new RowIndex((row) => hashNumber(this.idOf(row)))
+  #rows = new Rows(ROW_SIZE)
+  #index = new RowIndex((row) => hashNumber(this.idOf(row)))
 
   get count(): number {
     return this.#rows.end
@@ -76,6 +77,18 @@ export class Members {
 
   setFirstBalance(row: number, balance: number): void {
     this.#setWord(row, FIRST_BALANCE, balance + 1)
+  }
+
+  pack(packer: Packer): void {
+    this.#rows.pack(packer)
+    this.#index.pack(packer)
+  }
+
+  static unpack(packed: Unpacker): Members {
+    const members = new Members()
+    members.#rows = Rows.unpack(ROW_SIZE, packed)
+    members.#index = RowIndex.unpack((row) => hashNumber(members.idOf(row)), packed)
+    return members
   }
 
   addTo(hash: RecordsHash, kind: number): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
 import type { OrderState, OrderStatus, OrderType, Side } from '#mesh/protocol/common.ts'
 import { hashNumber, hashText, type RecordsHash } from './hashes.ts'
 import type { Members } from './members.ts'
@@ -59,10 +60,10 @@ export interface NewOrder {
  */
 export class OpenOrders {
   readonly #members: Members
-  readonly #rows = new Rows(ROW_SIZE)
-  readonly #clientOrderIds: (string | undefined)[] = []
-  readonly #index = new RowIndex((row) => hashNumber(this.idOf(row)))
-  readonly #byClientOrderId = new RowIndex((row) => this.#clientHash(row))
+  #rows = new Rows(ROW_SIZE)
+  #clientOrderIds: (string | undefined)[] = []
+  #index = new RowIndex((row) => hashNumber(this.idOf(row)))
+  #byClientOrderId = new RowIndex((row) => this.#clientHash(row))
 
   constructor(members: Members) {
     this.#members = members
@@ -251,6 +252,22 @@ export class OpenOrders {
       updatedAtUs: numbers[at + UPDATED] ?? 0,
     }
     return withOptions(order, clientOrderId, quoteTickLots === 0 ? undefined : quoteTickLots, reason)
+  }
+
+  pack(packer: Packer): void {
+    this.#rows.pack(packer)
+    packer.texts(this.#clientOrderIds)
+    this.#index.pack(packer)
+    this.#byClientOrderId.pack(packer)
+  }
+
+  static unpack(members: Members, packed: Unpacker): OpenOrders {
+    const orders = new OpenOrders(members)
+    orders.#rows = Rows.unpack(ROW_SIZE, packed)
+    orders.#clientOrderIds = packed.texts()
+    orders.#index = RowIndex.unpack((row) => hashNumber(orders.idOf(row)), packed)
+    orders.#byClientOrderId = RowIndex.unpack((row) => orders.#clientHash(row), packed)
+    return orders
   }
 
   /** `instrumentOf` names a market's row. */

@@ -1,3 +1,4 @@
+import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
 import type { MachineCode } from '#mesh/protocol/common.ts'
 import { type Hash64, hashText, highWord, type RecordsHash } from './hashes.ts'
 import { NONE, RowIndex } from './row-index.ts'
@@ -35,8 +36,8 @@ const ROW_SIZE = 2
  * that share one would be a `reference_conflict`, never a booking twice.
  */
 export class References {
-  readonly #rows = new Rows(ROW_SIZE)
-  readonly #index = new RowIndex((row) => this.#word(row, 0) | 0)
+  #rows = new Rows(ROW_SIZE)
+  #index = new RowIndex((row) => this.#word(row, 0) | 0)
 
   /** @returns the content's hash and the result, or `undefined` where the reference is not known. */
   find(reference: string): { readonly contentHash: number; readonly result: LedgerResult } | undefined {
@@ -60,6 +61,18 @@ export class References {
     words[at + 1] = key.high
     words[at + 2] = contentHash
     words[at + 3] = highWord(contentHash) | (encode(result) << 21)
+  }
+
+  pack(packer: Packer): void {
+    this.#rows.pack(packer)
+    this.#index.pack(packer)
+  }
+
+  static unpack(packed: Unpacker): References {
+    const references = new References()
+    references.#rows = Rows.unpack(ROW_SIZE, packed)
+    references.#index = RowIndex.unpack((row) => references.#word(row, 0) | 0, packed)
+    return references
   }
 
   addTo(hash: RecordsHash, kind: number): void {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
 import { type Hash64, hashNumber, hashText, highWord, mix32, type RecordsHash } from './hashes.ts'
 import { NONE, RowIndex } from './row-index.ts'
 
@@ -41,7 +42,7 @@ export class RememberedIds {
   readonly #blocks: Block[] = []
   #blocksHead = 0
   /** A ring position times 2, plus 0 for the id or 1 for the clientOrderId. */
-  readonly #index: RowIndex
+  #index: RowIndex
   #head = 0
   #end = 0
   #forgottenUntilUs = 0
@@ -170,6 +171,36 @@ export class RememberedIds {
     }
   }
 
+  pack(packer: Packer): void {
+    packer.numbers([this.#countMax, this.#ageUsMax, this.#head, this.#end, this.#forgottenUntilUs])
+    const blocks = this.#blocks.slice(this.#blocksHead)
+    packer.numbers(blocks.flatMap(({ firstUs, lastUs, end, count }) => [firstUs, lastUs, end, count]))
+    for (const page of this.#pages) packer.bytes(page ?? NO_PAGE)
+    this.#index.pack(packer)
+  }
+
+  static unpack(limits: { readonly countMax: number; readonly ageUsMax: number }, packed: Unpacker): RememberedIds {
+    const remembered = new RememberedIds(limits)
+    const [countMax, ageUsMax, head = 0, end = 0, forgottenUntilUs = 0] = packed.numbers()
+    if (countMax !== limits.countMax || ageUsMax !== limits.ageUsMax) {
+      throw new PackedInvalid('The limits of the remembered ids are others.')
+    }
+    remembered.#head = head
+    remembered.#end = end
+    remembered.#forgottenUntilUs = forgottenUntilUs
+    const blocks = packed.numbers()
+    for (let at = 0; at < blocks.length; at += 4) {
+      const [firstUs = 0, lastUs = 0, blockEnd = 0, count = 0] = blocks.slice(at, at + 4)
+      remembered.#blocks.push({ firstUs, lastUs, end: blockEnd, count })
+    }
+    for (let index = 0; index < remembered.#ringPages; index++) {
+      const page = new Uint32Array(packed.buffer(PAGE_ENTRIES * ENTRY_WORDS * 4, 'atMost'))
+      if (page.length > 0) remembered.#pages[index] = page
+    }
+    remembered.#index = RowIndex.unpack((row) => remembered.#hashOfKey(row), packed)
+    return remembered
+  }
+
   /** The order of the entries counts: it decides what is forgotten first. */
   addTo(hash: RecordsHash, kind: number): void {
     hash.begin(kind).number(this.#head).number(this.#end).number(this.#forgottenUntilUs).end()
@@ -243,6 +274,8 @@ export class RememberedIds {
     return page
   }
 }
+
+const NO_PAGE = new Uint32Array(0)
 
 const wordAt = (position: number): number => (position & (PAGE_ENTRIES - 1)) * ENTRY_WORDS
 

@@ -1,3 +1,5 @@
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
+
 /** What a search gives when there is nothing (more). */
 export const NONE = -1
 
@@ -100,6 +102,33 @@ export class RowIndex {
     marks[hole] = 0
   }
 
+  pack(packer: Packer): void {
+    packer.numbers([this.#depth, this.#count])
+    let before: Page | undefined
+    for (const page of this.#directory) {
+      if (page === before) continue
+      before = page
+      packer.numbers([page.depth, page.count, ...page.crowd]).bytes(new Uint8Array(page.rows.buffer))
+    }
+  }
+
+  /** An index over the same rows, which `hashOf` gives the same hashes. */
+  static unpack(hashOf: (row: number) => number, packed: Unpacker): RowIndex {
+    const index = new RowIndex(hashOf)
+    const [depth = 0, count = 0] = packed.numbers()
+    index.#depth = depth
+    index.#count = count
+    index.#directory = []
+    while (index.#directory.length < 2 ** depth) {
+      const [pageDepth = 0, pageCount = 0, ...crowd] = packed.numbers()
+      if (pageDepth < 1 || pageDepth > depth) throw new PackedInvalid('A page has a depth that its index has not.')
+      const page = { ...pageIn(packed.buffer(PAGE_PLACES * 6), pageDepth), crowd, count: pageCount }
+      for (let span = 2 ** (depth - pageDepth); span > 0; span--) index.#directory.push(page)
+    }
+    index.#goHome(0)
+    return index
+  }
+
   #goHome(hash: number): void {
     this.#hash = hash
     this.#page = this.#pageOf(hash)
@@ -167,8 +196,9 @@ export class RowIndex {
   }
 }
 
-function newPage(depth: number): Page {
-  const buffer = new ArrayBuffer(PAGE_PLACES * 6)
+const newPage = (depth: number): Page => pageIn(new ArrayBuffer(PAGE_PLACES * 6), depth)
+
+function pageIn(buffer: ArrayBuffer, depth: number): Page {
   return {
     rows: new Uint32Array(buffer, 0, PAGE_PLACES),
     marks: new Uint16Array(buffer, PAGE_PLACES * 4, PAGE_PLACES),

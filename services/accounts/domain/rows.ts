@@ -1,3 +1,5 @@
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
+
 /** A run of rows in one buffer, seen as numbers, as 64-bit integers and as 32-bit words. */
 export interface Page {
   readonly numbers: Float64Array
@@ -48,12 +50,7 @@ export class Rows {
     if (freed !== undefined) return freed
     const row = this.#end++
     if (row >>> PAGE_BITS === this.#pages.length) {
-      const buffer = new ArrayBuffer(PAGE_ROWS * this.#size * 8)
-      this.#pages.push({
-        numbers: new Float64Array(buffer),
-        bigs: new BigInt64Array(buffer),
-        words: new Uint32Array(buffer),
-      })
+      this.#pages.push(pageIn(new ArrayBuffer(PAGE_ROWS * this.#size * 8)))
     }
     return row
   }
@@ -63,4 +60,26 @@ export class Rows {
     this.page(row).numbers.fill(0, at, at + this.#size)
     this.#free.push(row)
   }
+
+  pack(packer: Packer): void {
+    packer.numbers([this.#size, this.#end]).numbers(this.#free)
+    for (const { words } of this.#pages) packer.bytes(words)
+  }
+
+  /** Rows of the same size, numbered as they were, free ones included. */
+  static unpack(size: number, packed: Unpacker): Rows {
+    const rows = new Rows(size)
+    const [packedSize, end = 0] = packed.numbers()
+    if (packedSize !== size) throw new PackedInvalid(`Rows of ${packedSize} units are not rows of ${size}.`)
+    rows.#end = end
+    for (const row of packed.numbers()) rows.#free.push(row)
+    for (let row = 0; row < end; row += PAGE_ROWS) rows.#pages.push(pageIn(packed.buffer(PAGE_ROWS * size * 8)))
+    return rows
+  }
 }
+
+const pageIn = (buffer: ArrayBuffer): Page => ({
+  numbers: new Float64Array(buffer),
+  bigs: new BigInt64Array(buffer),
+  words: new Uint32Array(buffer),
+})

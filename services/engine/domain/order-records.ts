@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
 
 /** What the engine keeps of a resting order beyond what the book knows of it. */
 export interface OrderRecord {
@@ -131,6 +132,26 @@ export class OrderRecords {
   /** Lets go of what an ended order kept on the heap. Its other words stay until the index is used again. */
   clear(index: number): void {
     this.#page(index).clientOrderIds[index & IN_PAGE] = undefined
+  }
+
+  pack(packer: Packer): void {
+    packer.numbers([this.#pages.length])
+    for (const { numbers, clientOrderIds } of this.#pages) {
+      packer.bytes(numbers).texts(Array.from(clientOrderIds))
+    }
+  }
+
+  /** Every record at the index that it had. */
+  static unpack(packed: Unpacker): OrderRecords {
+    const records = new OrderRecords()
+    const [pagesCount = 0] = packed.numbers()
+    for (let number = 0; number < pagesCount; number++) {
+      const buffer = packed.buffer(PAGE_RECORDS * WORDS * 8, number === 0 ? 'atMost' : 'exactly')
+      if (buffer.byteLength % (WORDS * 8) !== 0) throw new PackedInvalid('A page ends within a record.')
+      const page = { numbers: new Float64Array(buffer), minors: new BigUint64Array(buffer) }
+      records.#pages.push({ ...page, clientOrderIds: packed.texts() })
+    }
+    return records
   }
 
   #page(index: number): Page {

@@ -5,6 +5,7 @@ import { amendOrder } from './amend-order.ts'
 import { cancelOrder } from './cancel-order.ts'
 import { changeMarketStatus, openMarket } from './definitions.ts'
 import { enterOrder } from './enter-order.ts'
+import { packEngine, unpackEngine } from './packed-state.ts'
 import { type EngineState, initialState } from './state.ts'
 import { stateHash } from './state-hash.ts'
 
@@ -37,6 +38,7 @@ export const engineRules: Rules<EngineState, MarketItem, MarketEvent> = {
     }
   },
   stateHash,
+  snapshots: { version: 1, pack: packEngine, unpack: unpackEngine },
 }
 
 const accountSlotOf = (source: string): number => Number(source.slice(ACCOUNTS_PREFIX.length))

@@ -28,13 +28,17 @@ export interface Market {
 
 export const initialState = (slot: number): EngineState => ({ slot, markets: new Map(), execution: new Execution() })
 
-export const createMarket = (definition: MarketDefinition, sink: Execution): Market => ({
+export const createMarket = (
+  definition: MarketDefinition,
+  sink: Execution,
+  records: OrderRecords = new OrderRecords(),
+): Market => ({
   definition,
   baseMinorPerLot: BigInt(definition.baseMinorPerLot),
   quoteMinorPerTickLot: BigInt(definition.quoteMinorPerTickLot),
   status: definition.status,
   book: createBook({ sink }),
-  records: new OrderRecords(),
+  records,
   tradesCount: 0,
   sequence: 0,
 })
