@@ -1,4 +1,14 @@
-import type { Fill, MachineCode, MinorString, OrderState, OrderStatus, OrderType, Side, TimeUs } from './common.ts'
+import type {
+  Fill,
+  MachineCode,
+  MinorString,
+  OrderState,
+  OrderStatus,
+  OrderType,
+  Origin,
+  Side,
+  TimeUs,
+} from './common.ts'
 import type { AssetDefinition, MarketDefinition } from './definitions.ts'
 
 interface FromEdge {
@@ -9,6 +19,8 @@ interface FromEdge {
   readonly memberId: number
   /** When the sender says it sent it; only from sources that may replay (RabbitMQ, Kafka). */
   readonly sentAtUs?: TimeUs
+  /** Nobody waits for its result; it is told in the frames, for the feed of this broker. */
+  readonly origin?: Origin
   /** W3C traceparent, carried along unread. */
   readonly trace?: string
 }
@@ -17,6 +29,11 @@ interface FromEdge {
 interface OrderReference {
   readonly orderId?: number
   readonly clientOrderId?: string
+}
+
+/** The sender's own id of a cancel or an amendment: a repeat with the same is not carried out again. */
+interface Identified {
+  readonly requestId?: string
 }
 
 export interface PlaceOrder extends FromEdge {
@@ -36,12 +53,14 @@ export interface PlaceOrder extends FromEdge {
   readonly createdAtUs: TimeUs
 }
 
-export interface CancelOrder extends FromEdge, OrderReference {
+export interface CancelOrder extends FromEdge, OrderReference, Identified {
   readonly type: 'CancelOrder'
 }
 
-export interface AmendOrder extends FromEdge, OrderReference {
+export interface AmendOrder extends FromEdge, OrderReference, Identified {
   readonly type: 'AmendOrder'
+  /** The market in whose ticks and lots the change is counted; an order of another is `order_not_found`. */
+  readonly instrument?: string
   /** New price, or absent to keep it. */
   readonly priceTicks?: number
   /** New total, executed part included, or absent to keep it. */
@@ -107,8 +126,13 @@ export type AccountEdgeCommand =
   | Withdraw
   | Transfer
 
+/** Whose answer a cancel's or an amendment's outcome is, where it came through a broker; goes along to the market and back. */
+export interface AskedBy extends Identified {
+  readonly origin?: Origin
+}
+
 /** From an engine slot: what one command did to one order of this slot, its own or one that it met. Deltas, not states. */
-export interface OrderOutcome {
+export interface OrderOutcome extends AskedBy {
   readonly type: 'OrderOutcome'
   readonly cause: 'placed' | 'matched' | 'cancelled' | 'amended'
   readonly commandId: number
@@ -130,7 +154,7 @@ export interface OrderOutcome {
 }
 
 /** From an engine slot: a cancel or an amendment that changed nothing. For an amendment, what was reserved for it is free again. */
-export interface OrderCommandRefused {
+export interface OrderCommandRefused extends AskedBy {
   readonly type: 'OrderCommandRefused'
   readonly cause: 'cancelled' | 'amended'
   readonly commandId: number
@@ -212,14 +236,14 @@ export type AccountEvent =
   /** Refused by this slot: a row with status `rejected`. */
   | { readonly type: 'OrderRejected'; readonly order: OrderState }
   /** The engine's outcome, booked. `order` is the whole order as it is now. */
-  | {
+  | ({
       readonly type: 'OrderChanged'
       readonly cause: 'placed' | 'matched' | 'cancelled' | 'amended'
       readonly commandId: number
       readonly order: OrderState
       readonly fills: readonly Fill[]
       readonly balances: readonly BalanceAfter[]
-    }
+    } & AskedBy)
   | {
       readonly type: 'OrderAmendForwarded'
       readonly memberId: number
@@ -227,7 +251,7 @@ export type AccountEvent =
       readonly balances: readonly BalanceAfter[]
     }
   /** A cancel or an amendment that changed nothing. */
-  | {
+  | ({
       readonly type: 'OrderCommandRefused'
       readonly cause: 'cancelled' | 'amended'
       readonly memberId: number
@@ -235,6 +259,22 @@ export type AccountEvent =
       readonly commandId: number
       readonly code: MachineCode
       readonly balances: readonly BalanceAfter[]
+    } & AskedBy)
+  /**
+   * Of a command that came through a broker, where no other event tells what came of it: it was refused here (`code`), or it
+   * repeats one that was carried out (none).
+   */
+  | {
+      readonly type: 'RequestAnswered'
+      readonly origin: Origin
+      readonly cause: 'placed' | 'cancelled' | 'amended'
+      /** The clientOrderId of a new order, the sender's id of a cancel or an amendment. */
+      readonly requestId: string
+      readonly memberId: number
+      readonly commandId: number
+      /** The order that it is about, 0 where that is not known. */
+      readonly orderId: number
+      readonly code?: MachineCode
     }
   | { readonly type: 'OrderVoided'; readonly memberId: number; readonly orderId: number }
   /** Money that came, went or moved for another cause than a trade; `amountMinor` is signed. */

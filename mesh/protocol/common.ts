@@ -17,6 +17,10 @@ export type OrderStatus = 'new' | 'partially_filled' | 'executed' | 'cancelled' 
 /** An order that can still trade, be cancelled or amended. */
 export const isOpen = (status: OrderStatus): boolean => status === 'new' || status === 'partially_filled'
 
+/** The broker that a command came through, where it was none of ours that waits for an answer: its feed tells the results. */
+export const Origin = { rabbitmq: 'rabbitmq', kafka: 'kafka' } as const
+export type Origin = (typeof Origin)[keyof typeof Origin]
+
 export type MarketStatus = 'trading' | 'cancel_only' | 'halted'
 
 /**
@@ -94,6 +98,8 @@ export interface OrderState {
   readonly feeMinor: MinorString
   readonly status: OrderStatus
   readonly reason?: MachineCode
+  /** In what the account slots say of an order that came through a broker. */
+  readonly origin?: Origin
   /** When the gateway (or ingest) took it. */
   readonly createdAtUs: TimeUs
   /** The time of the market's log; 0 while the engine has not spoken. */

@@ -1,3 +1,4 @@
+import type { AskedBy } from './accounts.ts'
 import type { MachineCode, MarketStatus, MinorString, OrderType, Side, TimeUs } from './common.ts'
 import type { MarketDefinition } from './definitions.ts'
 
@@ -26,14 +27,15 @@ export type MarketItem =
       readonly takerFeePpm: number
       readonly createdAtUs: TimeUs
     })
-  | (ForOrder & { readonly type: 'CancelEntered' })
-  | (ForOrder & {
-      readonly type: 'AmendEntered'
-      readonly priceTicks?: number
-      readonly amountLots?: number
-      /** Reserved for it on top of what the order holds. */
-      readonly addedHoldMinor: MinorString
-    })
+  | (ForOrder & AskedBy & { readonly type: 'CancelEntered' })
+  | (ForOrder &
+      AskedBy & {
+        readonly type: 'AmendEntered'
+        readonly priceTicks?: number
+        readonly amountLots?: number
+        /** Reserved for it on top of what the order holds. */
+        readonly addedHoldMinor: MinorString
+      })
   | {
       readonly type: 'OpenMarket'
       readonly market: MarketDefinition

@@ -149,6 +149,7 @@ export class ExpectedRows {
       case 'AccountStatusChanged':
       case 'OrderVoided':
       case 'LedgerCommandRefused':
+      case 'RequestAnswered':
         return
       default:
         event satisfies never

@@ -140,6 +140,7 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
       case 'AccountStatusChanged':
       case 'OrderVoided':
       case 'LedgerCommandRefused':
+      case 'RequestAnswered':
         return
       default:
         event satisfies never
