@@ -1,4 +1,5 @@
 import type { Side } from '#mesh/protocol/common.ts'
+import { systemTime, type Time } from '#mesh/time.ts'
 import type { Reads } from './reads.ts'
 
 interface Best {
@@ -25,12 +26,12 @@ interface SlotBests {
   refreshing: Promise<void> | undefined
 }
 
-export function createBests(reads: Reads): Bests {
+export function createBests(reads: Reads, time: Time = systemTime): Bests {
   const slots = new Map<number, SlotBests>()
 
   const refresh = (slot: number, known: SlotBests): Promise<void> => {
     known.refreshing ??= (async () => {
-      const askedAtMs = performance.now()
+      const askedAtMs = time.nowMs()
       try {
         const { markets } = await reads.market(slot, { read: 'bests' })
         known.bests = new Map(
@@ -63,7 +64,7 @@ export function createBests(reads: Reads): Bests {
         const best = known.bests.get(instrument)
         return best === undefined ? 0 : side === 'buy' ? best.askTicks : best.bidTicks
       }
-      const ageMs = performance.now() - known.askedAtMs
+      const ageMs = time.nowMs() - known.askedAtMs
       const remembered = ticks()
       if (ageMs > AGE_MS_MAX || remembered === 0) return refresh(slot, known).then(ticks)
       if (ageMs > REFRESH_MS) refresh(slot, known).catch(() => {})

@@ -1,5 +1,4 @@
-import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
+import { type Bus, streamsOf } from '#mesh/bus.ts'
 import type { AccountRead, AccountReadResult } from '#mesh/protocol/accounts.ts'
 import type { MarketRead, MarketReadResult } from '#mesh/protocol/engine.ts'
 import type { Barrier, OrdersQuery, ResultOf } from '#mesh/protocol/orders.ts'
@@ -26,16 +25,15 @@ export interface Reads {
 const OWNER_MS_MAX = 3_000
 const HISTORY_MS_MAX = 5_000
 
-export async function createReads(nats: NatsConnection, slots: Slots): Promise<Reads> {
-  const manager = await jetstreamManager(nats)
+export function createReads(nats: Bus, slots: Slots): Reads {
+  const streams = streamsOf(nats)
 
   const lastSequence = async (slot: number): Promise<number> => {
     try {
       const filter = slotFilter(Log.accounts, slot)
-      const last = await manager.streams.getMessage(STREAM_OF_LOG[Log.accounts], { last_by_subj: filter })
+      const last = await streams.last(STREAM_OF_LOG[Log.accounts], filter)
       return last?.seq ?? 0
     } catch (error) {
-      if (error instanceof JetStreamApiError && error.status === 404) return 0
       throw new Problem('service_unavailable', {}, { cause: error })
     }
   }

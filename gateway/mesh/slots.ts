@@ -1,6 +1,6 @@
-import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import { followBucket } from '#mesh/buckets.ts'
+import { type Bus, timeOf } from '#mesh/bus.ts'
 import { ALL_OWNERS, Bucket, type Log } from '#mesh/subjects.ts'
 import { Problem } from '../problem.ts'
 
@@ -22,12 +22,12 @@ interface SlotHealth {
   halted: boolean
 }
 
-export function watchSlots(nats: NatsConnection, log: Logger, replicas = 1): Slots {
+export function watchSlots(nats: Bus, log: Logger, replicas = 1): Slots {
   const slots = new Map<string, SlotHealth>()
   let tick = 0
-  const ticking = setInterval(() => {
+  const endTicking = timeOf(nats).every(TICK_MS, () => {
     tick++
-  }, TICK_MS)
+  })
   const healthOf = (key: string): SlotHealth => {
     let health = slots.get(key)
     if (health === undefined) {
@@ -62,7 +62,7 @@ export function watchSlots(nats: NatsConnection, log: Logger, replicas = 1): Slo
     },
     loaded: () => halts.loaded(),
     stop: () => {
-      clearInterval(ticking)
+      endTicking()
       owners.unsubscribe()
       halts.close()
     },

@@ -8,6 +8,7 @@ import type { Reply } from '#mesh/protocol/replies.ts'
 import type { ReplyListener } from '#mesh/replies.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import { Log } from '#mesh/subjects.ts'
+import { sleep, systemTime, type Time } from '#mesh/time.ts'
 import type { Bests } from '../mesh/bests.ts'
 import type { Commander } from '../mesh/commander.ts'
 import type { Slots } from '../mesh/slots.ts'
@@ -57,13 +58,14 @@ export interface TradingParts {
   readonly bests: Bests
   readonly reads: OrderReads
   readonly resultMsMax: number
+  readonly time?: Time
 }
 
 /** How often an order under way is looked at again, in milliseconds. */
 const LOOK_MS = 50
 
 export function createTrading(parts: TradingParts): Trading {
-  const { instanceId, commander, slots, reads, resultMsMax } = parts
+  const { instanceId, commander, slots, reads, resultMsMax, time = systemTime } = parts
 
   /** A market order's bound where the client gave none, and the lots of a sell by quote total. */
   const boundOf = async (order: ParsedOrder): Promise<{ priceTicks: number; amountLots: number }> => {
@@ -109,12 +111,12 @@ export function createTrading(parts: TradingParts): Trading {
     orderId: number,
     clientOrderId: string | undefined,
   ): Promise<OrderResult> => {
-    const deadlineMs = performance.now() + resultMsMax
+    const deadlineMs = time.nowMs() + resultMsMax
     for (;;) {
       const found = await reads.order(member, { orderId })
       if (found !== undefined && isSettled(found.order)) return { ...resultOf(found), repeated: true }
-      if (performance.now() > deadlineMs) throw new Problem('outcome_unknown', { orderId, clientOrderId })
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+      if (time.nowMs() > deadlineMs) throw new Problem('outcome_unknown', { orderId, clientOrderId })
+      await sleep(time, LOOK_MS)
     }
   }
 
@@ -235,13 +237,13 @@ const resultOf = ({ order, fills, position }: OrderWithFills): Omit<OrderResult,
 
 /** One reply says which orders are being cancelled, then the engine answers each; in whatever order they arrive. */
 function collectCancels(parts: TradingParts, member: Member, command: CancelOrders): Promise<CancelledAll> {
-  const { replies, publisher, resultMsMax } = parts
+  const { replies, publisher, resultMsMax, time = systemTime } = parts
   return new Promise((resolve, reject) => {
     const cancelled: number[] = []
     const refused: { orderId: number; code: MachineCode }[] = []
     let expected: readonly number[] | undefined
     const done = (settle: () => void): void => {
-      clearTimeout(timer)
+      cancel()
       replies.off(command.commandId)
       settle()
     }
@@ -250,10 +252,10 @@ function collectCancels(parts: TradingParts, member: Member, command: CancelOrde
       const pending = (expected ?? []).filter((orderId) => !answered.has(orderId))
       done(() => resolve({ cancelled, refused, pending }))
     }
-    const timer = setTimeout(() => {
+    const cancel = time.after(resultMsMax, () => {
       if (expected === undefined) done(() => reject(new Problem('outcome_unknown')))
       else finish()
-    }, resultMsMax)
+    })
     replies.on(command.commandId, (reply) => {
       if (reply.kind === 'cancels') expected = reply.orderIds
       else if (reply.kind === 'order') cancelled.push(reply.order.orderId)

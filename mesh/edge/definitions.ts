@@ -1,8 +1,8 @@
-import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
+import { type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
 import { followFrames } from '#mesh/frames.ts'
 import type { AssetDefinition, DefinitionEvent } from '#mesh/protocol/definitions.ts'
 import { DEFINITIONS_SLOT, EVENTS_STREAM, framesSubject, Log } from '#mesh/subjects.ts'
+import { sleep } from '#mesh/time.ts'
 import { type Market, marketOf } from './market.ts'
 
 /** Assets and markets as the definitions machine has told them. */
@@ -20,7 +20,7 @@ const RETRY_MS = 200
 
 /** Follows the definitions' frames. `onReady` is called once everything that was there at the start is known, and that is not nothing. */
 export async function followDefinitions(
-  nats: NatsConnection,
+  nats: Bus,
   onReady: () => void,
   onFailure: (error: unknown) => void,
 ): Promise<Definitions> {
@@ -51,17 +51,13 @@ export async function followDefinitions(
   }
 }
 
-async function lastFrame(nats: NatsConnection): Promise<number> {
-  const manager = await jetstreamManager(nats)
+async function lastFrame(nats: Bus): Promise<number> {
   for (;;) {
     try {
-      const last = await manager.streams.getMessage(EVENTS_STREAM, {
-        last_by_subj: framesSubject(Log.definitions, DEFINITIONS_SLOT),
-      })
+      const last = await streamsOf(nats).last(EVENTS_STREAM, framesSubject(Log.definitions, DEFINITIONS_SLOT))
       return last?.seq ?? 0
-    } catch (error) {
-      if (error instanceof JetStreamApiError && error.status === 404) return 0
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    } catch {
+      await sleep(timeOf(nats), RETRY_MS)
     }
   }
 }

@@ -1,6 +1,13 @@
+import { systemTime, type Time } from '#mesh/time.ts'
+
 /** Lets one waiter sleep until it is rung for, or the time is up. A ring that nobody waits for is forgotten. */
 export class Bell {
+  readonly #time: Time
   #wake: (() => void) | undefined
+
+  constructor(time: Time = systemTime) {
+    this.#time = time
+  }
 
   ring(): void {
     this.#wake?.()
@@ -10,11 +17,11 @@ export class Bell {
     if (ms <= 0) return Promise.resolve()
     return new Promise((resolve) => {
       const done = (): void => {
-        clearTimeout(timer)
+        cancel()
         this.#wake = undefined
         resolve()
       }
-      const timer = setTimeout(done, ms)
+      const cancel = this.#time.after(ms, done)
       this.#wake = done
     })
   }

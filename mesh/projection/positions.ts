@@ -43,6 +43,9 @@ export const progressAt = (header: FrameHeader, frameSequence: number): Progress
 export const hasPassed = (progress: Progress, sequence: number): boolean =>
   progress.inSequence > sequence || (progress.inSequence === sequence && progress.inComplete)
 
+/** What the writing of a slot needs of a connection to MySQL. */
+export type WriterConnection = Pick<Connection, 'query' | 'destroy'>
+
 /** Rows for slots that have none yet. */
 export async function createPositions(pool: Pool, projection: string, slots: number): Promise<void> {
   const name = ascii(projection, 32)
@@ -57,7 +60,7 @@ export async function createPositions(pool: Pool, projection: string, slots: num
   )
 }
 
-export async function loadPositions(pool: Pool | Connection, projection: string): Promise<Map<number, Progress>> {
+export async function loadPositions(pool: Pick<Pool, 'query'>, projection: string): Promise<Map<number, Progress>> {
   const [rows] = await pool.query<Row[]>(
     `SELECT slot, frame_sequence, frame_hash, frame_time_us, in_sequence, in_item, in_complete
      FROM positions WHERE projection = ${ascii(projection, 32)}`,
@@ -83,7 +86,7 @@ export async function loadPositions(pool: Pool | Connection, projection: string)
  * @throws SteppedDown when the stored position is not `from`.
  */
 export async function writeBatch(
-  connection: Connection,
+  connection: WriterConnection,
   place: { readonly projection: string; readonly slot: number },
   move: { readonly from: Progress; readonly to: Progress },
   statements: readonly string[],

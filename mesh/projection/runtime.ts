@@ -5,7 +5,7 @@ import { hurrySubject, type Log } from '#mesh/subjects.ts'
 import type { ProjectionBatch } from './inbox.ts'
 import { createLeases } from './leases.ts'
 import { createPositions, type Progress } from './positions.ts'
-import { type Lag, type SlotLimits, SlotWriter } from './slot.ts'
+import { connectWriter, type Lag, type SlotLimits, SlotWriter } from './slot.ts'
 
 export interface ProjectionOptions<Event> {
   readonly service: Service
@@ -66,7 +66,8 @@ export function runProjection<Event>(options: ProjectionOptions<Event>): Project
       const onWritten = options.onWritten ?? (() => {})
       const { nats } = service
       const { mysqlUrl, source, newBatch } = options
-      const writer = { nats, log, mysqlUrl, pool, projection: name, source, slot, newBatch, limits, onWritten }
+      const connect = () => connectWriter(mysqlUrl)
+      const writer = { nats, log, connect, pool, projection: name, source, slot, newBatch, limits, onWritten }
       writers.set(slot, new SlotWriter<Event>(writer))
     }
   }

@@ -1,20 +1,20 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { jetstreamManager } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
-import { type Connection, createConnection } from 'mysql2/promise'
+import { createConnection } from 'mysql2/promise'
 import type { Logger } from 'pino'
+import { type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
 import { followFrames, parseFrameHeader } from '#mesh/frames.ts'
 import { connectionOptions, type Pool } from '#mesh/mysql.ts'
 import { EVENTS_STREAM, framesSubject, type Log } from '#mesh/subjects.ts'
+import { sleep, type Time } from '#mesh/time.ts'
 import { Bell } from './bell.ts'
 import { FramesRefused, Inbox, type ProjectionBatch } from './inbox.ts'
-import { loadPositions, NOTHING_WRITTEN, type Progress, writeBatch } from './positions.ts'
+import { loadPositions, NOTHING_WRITTEN, type Progress, type WriterConnection, writeBatch } from './positions.ts'
 
 export interface SlotOptions<Event> {
-  readonly nats: NatsConnection
+  readonly nats: Bus
   readonly log: Logger
-  readonly mysqlUrl: string
-  readonly pool: Pool
+  /** A connection of the slot's own, for its transactions. */
+  readonly connect: () => Promise<WriterConnection>
+  readonly pool: Pick<Pool, 'query'>
   readonly projection: string
   /** The log whose slots' frames are read. */
   readonly source: Log
@@ -54,6 +54,7 @@ const KEEP_ALIVE_MS = 1_500
 /** Writes one slot, from the stored position on, until it is stopped. Whatever fails is begun again from there. */
 export class SlotWriter<Event> {
   readonly #options: SlotOptions<Event>
+  readonly #time: Time
   readonly #stop = new AbortController()
   readonly #ended: Promise<void>
   #attempt: Attempt<Event>
@@ -62,6 +63,7 @@ export class SlotWriter<Event> {
 
   constructor(options: SlotOptions<Event>) {
     this.#options = options
+    this.#time = timeOf(options.nats)
     this.#attempt = this.#newAttempt()
     this.#ended = this.#run()
   }
@@ -78,7 +80,7 @@ export class SlotWriter<Event> {
 
   lag(): Lag {
     const { oldestUs } = this.#attempt
-    const pendingMs = oldestUs === undefined ? 0 : Date.now() - oldestUs / 1000
+    const pendingMs = oldestUs === undefined ? 0 : this.#time.wallMs() - oldestUs / 1000
     const lagMs = Math.round(Math.max(pendingMs, this.#lastLagMs))
     return this.#error === undefined ? { lagMs } : { lagMs, error: this.#error }
   }
@@ -94,7 +96,7 @@ export class SlotWriter<Event> {
     const { signal } = this.#stop
     let pauseMs = PAUSE_MS_MIN
     while (!signal.aborted) {
-      const beganAt = performance.now()
+      const beganAt = this.#time.nowMs()
       try {
         await this.#attempt.run()
       } catch (error) {
@@ -105,8 +107,8 @@ export class SlotWriter<Event> {
         )
       }
       if (signal.aborted) return
-      pauseMs = performance.now() - beganAt > PAUSE_MS_MAX ? PAUSE_MS_MIN : Math.min(pauseMs * 2, PAUSE_MS_MAX)
-      await sleep(pauseMs, undefined, { signal }).catch(() => {})
+      pauseMs = this.#time.nowMs() - beganAt > PAUSE_MS_MAX ? PAUSE_MS_MIN : Math.min(pauseMs * 2, PAUSE_MS_MAX)
+      await sleep(this.#time, pauseMs, signal)
       this.#attempt = this.#newAttempt()
     }
   }
@@ -123,8 +125,9 @@ export class SlotWriter<Event> {
 class Attempt<Event> {
   readonly #options: SlotOptions<Event>
   readonly #onStored: (lagMs: number) => void
-  readonly #arrived = new Bell()
-  readonly #urgent = new Bell()
+  readonly #time: Time
+  readonly #arrived: Bell
+  readonly #urgent: Bell
   #inbox: Inbox<Event> | undefined
   #hurried = false
   #ended = false
@@ -132,6 +135,9 @@ class Attempt<Event> {
   constructor(options: SlotOptions<Event>, onStored: (lagMs: number) => void) {
     this.#options = options
     this.#onStored = onStored
+    this.#time = timeOf(options.nats)
+    this.#arrived = new Bell(this.#time)
+    this.#urgent = new Bell(this.#time)
   }
 
   get oldestUs(): number | undefined {
@@ -154,7 +160,7 @@ class Attempt<Event> {
     const from = (await loadPositions(pool, projection)).get(slot) ?? NOTHING_WRITTEN
     await checkLog(this.#options, from)
     onWritten(slot, from)
-    const connection = await connect(this.#options.mysqlUrl)
+    const connection = await this.#options.connect()
     const inbox = new Inbox<Event>({
       newBatch: () => newBatch(slot),
       rowsMax: limits.rowsMax,
@@ -182,7 +188,7 @@ class Attempt<Event> {
     }
   }
 
-  async #write(connection: Connection, inbox: Inbox<Event>, from: Progress): Promise<void> {
+  async #write(connection: WriterConnection, inbox: Inbox<Event>, from: Progress): Promise<void> {
     const { projection, slot, limits, onWritten } = this.#options
     let progress = from
     let beganAt = Number.NEGATIVE_INFINITY
@@ -193,17 +199,17 @@ class Attempt<Event> {
         continue
       }
       const spacingMs = this.#hurried ? limits.hurriedSpacingMs : limits.spacingMs
-      const waitMs = beganAt + spacingMs - performance.now()
+      const waitMs = beganAt + spacingMs - this.#time.nowMs()
       if (waitMs > 0 && !inbox.isFull) {
         await this.#urgent.wait(waitMs)
         continue
       }
       this.#hurried = false
-      beganAt = performance.now()
+      beganAt = this.#time.nowMs()
       const { batch, to, oldestUs } = inbox.take()
       await writeBatch(connection, { projection, slot }, { from: progress, to }, batch.statements())
       progress = to
-      this.#onStored(Math.max(0, Date.now() - oldestUs / 1000))
+      this.#onStored(Math.max(0, this.#time.wallMs() - oldestUs / 1000))
       onWritten(slot, progress)
     }
   }
@@ -216,12 +222,12 @@ class Attempt<Event> {
  */
 async function checkLog<Event>({ nats, source, slot }: SlotOptions<Event>, from: Progress): Promise<void> {
   if (from.frameSequence === 0) return
-  const { streams } = await jetstreamManager(nats, { checkAPI: false })
+  const streams = streamsOf(nats)
   const subject = framesSubject(source, slot)
-  const stored = await streams.getMessage(EVENTS_STREAM, { seq: from.frameSequence })
-  if (stored === null) {
-    const last = await streams.getMessage(EVENTS_STREAM, { last_by_subj: subject })
-    if (last !== null && last.seq > from.frameSequence) return
+  const stored = await streams.at(EVENTS_STREAM, from.frameSequence)
+  if (stored === undefined) {
+    const last = await streams.last(EVENTS_STREAM, subject)
+    if (last !== undefined && last.seq > from.frameSequence) return
   } else if (stored.subject === subject && parseFrameHeader(stored.data).hash === from.frameHash) return
   throw new FramesRefused(
     'log_went_backwards',
@@ -230,7 +236,7 @@ async function checkLog<Event>({ nats, source, slot }: SlotOptions<Event>, from:
   )
 }
 
-async function connect(mysqlUrl: string): Promise<Connection> {
+export async function connectWriter(mysqlUrl: string): Promise<WriterConnection> {
   const connection = await createConnection({ ...connectionOptions(mysqlUrl), multipleStatements: true })
   // A connection that breaks while nothing is asked of it says so at the next statement.
   connection.on('error', () => {})
