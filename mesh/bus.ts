@@ -1,12 +1,7 @@
-import {
-  DeliverPolicy,
-  JetStreamApiError,
-  type JetStreamManager,
-  type JetStreamOptions,
-  jetstream,
-} from '@nats-io/jetstream'
+import { JetStreamApiError, type JetStreamManager, type JetStreamOptions, jetstream } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
+import { openReader } from './stream-reader.ts'
 import { ensureStreams, type MeshShape, raiseReplicas } from './streams.ts'
 import { systemTime, type Time } from './time.ts'
 
@@ -96,11 +91,6 @@ export interface BucketStore {
   watch(): Promise<AsyncIterable<BucketEntry & { readonly delta?: number }> & { stop(): void }>
 }
 
-/**
- * Settings of every ordered reader: with the client's defaults it stalls up to 30 s after a server's restart.
- */
-export const READER_OPTIONS = { expires: 2_000, idle_heartbeat: 500, max_messages: 500 } as const
-
 export const timeOf = (bus: Bus): Time => bus.time ?? systemTime
 
 /** `answerMsMax`: how long an answer of the server is waited for, in milliseconds. Default 5000. */
@@ -133,29 +123,50 @@ function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
       const { streams } = await manager()
       return orMissing(streams.getMessage(stream, { seq: sequence }))
     },
-    read: async (stream, subject, fromSequence) => {
-      const consumer = await js.consumers.get(stream, {
-        filter_subjects: subject,
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: fromSequence,
-      })
-      return consumer.consume(READER_OPTIONS)
+    read: (stream, subject, fromSequence) => {
+      const reader = jetstream(nats, { timeout: READER_ANSWER_MS_MAX })
+      return untilAnswered(nats, () => openReader(nats, reader, { stream, subject, fromSequence }))
     },
     bucket: (name, replicas) => openBucket(nats, name, replicas),
   }
 }
+
+/** A reader that begins anew asks again rather than wait for a server that is gone. */
+const READER_ANSWER_MS_MAX = 2_000
 
 const BUCKET_ANSWER_MS_MAX = 1_000
 
 /** A bucket, made where it is missing: one value per key, read from the leader. */
 export async function openBucket(nats: NatsConnection, name: string, replicas = 1): Promise<KV> {
   const js = jetstream(nats, { timeout: BUCKET_ANSWER_MS_MAX })
-  const bucket = await new Kvm(js).create(name, { history: 1, replicas, allow_direct: false })
+  // Whoever asks while a cluster elects or makes it gets no answer in time.
+  const bucket = await untilAnswered(nats, () =>
+    new Kvm(js).create(name, { history: 1, replicas, allow_direct: false }),
+  )
   if (replicas > 1) {
     const manager = await js.jetstreamManager(false)
-    await raiseReplicas(manager, (await manager.streams.info(`KV_${name}`)).config, replicas)
+    // One that was just made may not be known everywhere yet; it has as many as were wanted.
+    const info = await untilAnswered(nats, () => orMissing(manager.streams.info(`KV_${name}`)))
+    if (info !== undefined) await raiseReplicas(manager, info.config, replicas)
   }
   return bucket
+}
+
+const ANSWERED_MS_MAX = 15_000
+const RETRY_MS = 100
+
+/** Asks again while the server does not answer, for some time. */
+async function untilAnswered<Found>(nats: NatsConnection, ask: () => Promise<Found>): Promise<Found> {
+  const deadlineMs = performance.now() + ANSWERED_MS_MAX
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      const isRefused = error instanceof JetStreamApiError && error.status !== 503
+      if (isRefused || nats.isClosed() || performance.now() > deadlineMs) throw error
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
 }
 
 async function orMissing<Found>(answer: Promise<Found | null>): Promise<Found | undefined> {

@@ -9,6 +9,7 @@ import { type Leases, openLeases } from './leases.ts'
 import { SlotOwner } from './owner.ts'
 import type { Rules } from './rules.ts'
 import { SlotHalt, type SlotObserver } from './slot.ts'
+import type { SlotSnapshots } from './snapshots/keeper.ts'
 
 /** What a machine needs of the process that it runs in. */
 export type MachineHost = Pick<Service, 'instanceId' | 'log' | 'onStop' | 'ready' | 'fail'> & { readonly nats: Bus }
@@ -24,6 +25,8 @@ export interface SlotsOptions<State, Item, Event> {
   readonly observe?: SlotObserver<Event>
   /** Answers reads from memory. */
   readonly answerRead?: (slot: number, state: State, request: unknown, timeUs: number) => object
+  /** Where recovery begins, and what is taken while the slots run. Without them it begins with the log. */
+  readonly snapshots?: SlotSnapshots<State, Item, Event>
   /** Whether a read first waits until everything that is stored in the slot's log when it begins is applied. */
   readonly readBarrier?: boolean
 }
@@ -39,6 +42,8 @@ export interface SlotStatus {
   readonly state: 'waiting' | 'replaying' | 'following' | 'running' | 'halted'
   readonly epoch: number
   readonly appliedSequence: number
+  /** Items applied since the log began. */
+  readonly itemsCount: number
   readonly hash: number
 }
 
@@ -54,6 +59,7 @@ export interface HaltEntry {
 
 /** How often a halted slot is looked at again. */
 const HALTED_LOOK_MS = 1_000
+const RETRY_MS = 100
 
 /**
  * Runs a machine over its slots: recovers each from its log and follows it; owns those whose turn it is, stores their frames
@@ -79,7 +85,9 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
     leases.stop()
   })
   await Promise.all(runners.map((runner) => runner.start()))
-  return { status: () => runners.map((runner) => runner.status()) }
+  const status = (): SlotStatus[] => runners.map((runner) => runner.status())
+  options.snapshots?.follow(() => status().filter(({ state }) => state === 'running'))
+  return { status }
 }
 
 /** One slot's life in this process: follow, own, follow again; or halted until an operator clears it. */
@@ -115,6 +123,7 @@ class SlotRunner<State, Item, Event> {
       state: this.#state,
       epoch: this.#epoch,
       appliedSequence: this.#owner?.fold.applied[0] ?? 0,
+      itemsCount: this.#owner?.fold.itemsCount ?? 0,
       hash: this.#owner?.fold.hash ?? 0,
     }
   }
@@ -159,7 +168,7 @@ class SlotRunner<State, Item, Event> {
   async #live(owner: SlotOwner<State, Item, Event>): Promise<void> {
     while (!this.#stopped) {
       this.#epoch = await this.#leases.acquire(this.#slot)
-      if (await this.#isHalted()) {
+      if (await this.#isHaltedPatiently()) {
         this.#settled()
         return this.#enter('halted')
       }
@@ -240,6 +249,18 @@ class SlotRunner<State, Item, Event> {
   async #isHalted(): Promise<boolean> {
     const entry = await this.#halts.get(this.#key)
     return entry !== null && entry.operation === 'PUT'
+  }
+
+  /** While the bucket has no leader nobody knows, and the slot waits. */
+  async #isHaltedPatiently(): Promise<boolean> {
+    for (;;) {
+      try {
+        return await this.#isHalted()
+      } catch (error) {
+        if (this.#stopped) throw error
+        await sleep(timeOf(this.#options.service.nats), RETRY_MS)
+      }
+    }
   }
 
   /** A slot that an operator has cleared is recovered by a process that starts anew. */

@@ -1,6 +1,6 @@
 import { type ConsumerMessages, DeliverPolicy, type JsMsg, jetstream, PubHeaders } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { READER_OPTIONS } from '#mesh/bus.ts'
+import { READER_OPTIONS } from '#mesh/stream-reader.ts'
 import type { Bell } from '#mesh/projection/bell.ts'
 import { Queue } from './domain/queue.ts'
 
