@@ -45,8 +45,8 @@ export const ALL_OWNERS = 'owner.>'
 /** A gateway's sign of life with its instance id, every second, on core NATS: the caps of the mesh are divided by the living. */
 export const GATEWAY_ALIVE = 'alive.gateway'
 
-/** An instance's sign of life to the others that run the same log, with the slots that it could take over; core NATS. */
-export const aliveSubject = (log: Log): string => `alive.${log}`
+/** An instance's sign of life to the others that run the same log (or feed), with the slots that it could take over; core NATS. */
+export const aliveSubject = (log: string): string => `alive.${log}`
 
 /** How often owners and instances say that they live, in milliseconds. */
 export const ALIVE_MS = 300
@@ -96,4 +96,6 @@ export const Bucket = {
   slots: 'slots',
   /** The upper bound of the ids that were handed out. */
   guid: 'guid',
+  /** How far each feed of results has been confirmed, under `<feed>.<slot>`. */
+  feeds: 'feeds',
 } as const

@@ -24,7 +24,7 @@ export type Taken =
   /** Its command is stored; the results come through the feed. */
   | { readonly is: 'stored' }
   /** A command that breaks a rule of its market: publish this result, confirmed. */
-  | { readonly is: 'rejected'; readonly result: Result }
+  | { readonly is: 'rejected'; readonly code: string; readonly result: Result }
   /** No command at all: keep the message among the dead letters, with the reason. */
   | { readonly is: 'dead'; readonly code: DeadCode; readonly field?: string }
 

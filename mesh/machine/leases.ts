@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { type BucketView, followBucket } from '../buckets.ts'
 import { type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
-import { ALIVE_MS, aliveSubject, Bucket, type Log } from '../subjects.ts'
+import { ALIVE_MS, aliveSubject, Bucket } from '../subjects.ts'
 import type { Time } from '../time.ts'
 
 /** Who may run a slot. Written by compare-and-set; good for liveness only, the frames' own compare-and-set keeps order. */
@@ -26,7 +26,7 @@ const DECIDE_MS = 100
 /** A newcomer gets slots of others only when it has been there for so long, so that a crash loop moves nothing. */
 const SETTLED_MS = 2_000
 
-/** The slots of one log among the instances that run it. */
+/** The slots of one log, or of whatever else is shared out by name, among the instances that run it. */
 export interface Leases {
   /** Resolves with the epoch when this instance may run the slot: nobody does, and it is this one's turn. */
   acquire(slot: number): Promise<number>
@@ -47,7 +47,7 @@ export interface Leases {
 
 export async function openLeases(options: {
   readonly nats: Bus
-  readonly log: Log
+  readonly log: string
   readonly instanceId: string
   readonly logger: Logger
   readonly replicas?: number | undefined
@@ -67,7 +67,7 @@ class LeaseTable implements Leases {
   readonly #nats: Bus
   readonly #kv: BucketStore
   readonly #view: BucketView
-  readonly #log: Log
+  readonly #log: string
   readonly #instanceId: string
   readonly #logger: Logger
   readonly #wakes: Set<() => void>
@@ -83,7 +83,7 @@ class LeaseTable implements Leases {
     nats: Bus,
     kv: BucketStore,
     view: BucketView,
-    log: Log,
+    log: string,
     instanceId: string,
     logger: Logger,
     wakes: Set<() => void>,

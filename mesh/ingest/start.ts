@@ -1,0 +1,134 @@
+import { createCommandPublisher } from '#mesh/commands.ts'
+import { createClock } from '#mesh/edge/clock.ts'
+import { followDefinitions } from '#mesh/edge/definitions.ts'
+import { createIds } from '#mesh/ids.ts'
+import { counter } from '#mesh/metrics.ts'
+import type { Origin } from '#mesh/protocol/common.ts'
+import type { Service } from '#mesh/service.ts'
+import { ensureStreams, type MeshShape } from '#mesh/streams.ts'
+import { Log } from '#mesh/subjects.ts'
+import { createTokenVerifier } from '#mesh/tokens.ts'
+import { type Feed, runFeed } from './feed.ts'
+import { createIngest } from './ingest.ts'
+import { resultOf } from './results.ts'
+import type { Ingest, Result } from './source.ts'
+
+export interface StartedIngest {
+  readonly ingest: Ingest
+  /**
+   * Begins to hand results on, in the order of each member's log. `publish` is fulfilled when the broker has confirmed them all;
+   * a rejection (at once where the broker is away): they come again.
+   */
+  startResults(publish: (results: readonly Result[]) => Promise<void>): Promise<Feed>
+}
+
+const messages = counter('ingest_messages_total', 'Messages by what became of them; code where they were refused.', [
+  'origin',
+  'taken',
+  'code',
+])
+const results = counter('ingest_results_total', 'Results that the broker has confirmed.', ['origin', 'outcome'])
+
+const TOKENS_LOOK_MS = 200
+
+/**
+ * The core of an ingest service, on the service's connection. The environment's `TOKEN_ISSUER` and `TOKEN_AUDIENCE` are those of
+ * the gateways. What it started ends with the service.
+ */
+export async function startIngest(
+  service: Service,
+  origin: Origin,
+  {
+    shape,
+    token,
+  }: { readonly shape: MeshShape; readonly token: { readonly issuer?: string; readonly audience?: string } },
+): Promise<StartedIngest> {
+  const { nats, log } = service
+  const { accountSlots, replicas } = shape
+  await ensureStreams(nats, shape)
+  const verifier = createTokenVerifier({ nats, log, ...token, ...(replicas === undefined ? {} : { replicas }) })
+  const clock = createClock()
+  service.ready('tokens', false)
+  const looking = setInterval(() => service.ready('tokens', verifier.isReady()), TOKENS_LOOK_MS)
+  service.onStop(() => {
+    clearInterval(looking)
+    clock.stop()
+    verifier.close()
+  })
+  service.ready('definitions', false)
+  const definitions = await new Promise<Awaited<ReturnType<typeof followDefinitions>>>((resolve, reject) => {
+    const following = followDefinitions(
+      nats,
+      () => {
+        service.ready('definitions', true)
+        following.then(resolve, reject)
+      },
+      service.fail,
+    )
+    following.catch(reject)
+  })
+  service.onStop(() => definitions.stop())
+
+  const ingest = createIngest({
+    origin,
+    bus: nats,
+    accountSlots,
+    publisher: createCommandPublisher(nats),
+    nextId: createIds(nats).next,
+    nowUs: clock.nowUs,
+    verifier,
+    marketOf: definitions.market,
+    count: (taken) => {
+      const code = taken.is === 'dead' ? taken.code : taken.is === 'rejected' ? taken.code : ''
+      messages.inc({ origin, taken: taken.is, code })
+    },
+    onFailure: (error) => log.error({ err: error }, 'a message could not be handled'),
+  })
+  service.onStop(() => ingest.stop())
+
+  return {
+    ingest,
+    startResults: async (publish) => {
+      const feed = await runFeed({
+        bus: nats,
+        log,
+        instanceId: service.instanceId,
+        ...(replicas === undefined ? {} : { replicas }),
+        name: `results-${origin}`,
+        source: Log.accounts,
+        slots: accountSlots,
+        handle: (slot, frame) => {
+          const told = resultsOf(frame, slot, origin, definitions.market)
+          if (told.length === 0) return undefined
+          return publish(told).then(() => {
+            for (const { outcome } of told) results.inc({ origin, outcome })
+          })
+        },
+      })
+      service.onStop(() => feed.stop())
+      return feed
+    },
+  }
+}
+
+/**
+ * The results in a frame, for this broker. Most frames of a mesh whose orders come over HTTP have none: only lines that name the
+ * broker are parsed.
+ */
+function resultsOf(
+  frame: Uint8Array,
+  slot: number,
+  origin: Origin,
+  marketOf: Parameters<typeof resultOf>[3],
+): Result[] {
+  const mark = `"origin":"${origin}"`
+  const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
+  if (!bytes.includes(mark)) return []
+  const told: Result[] = []
+  for (const line of bytes.toString().split('\n')) {
+    if (!line.includes(mark)) continue
+    const result = resultOf(JSON.parse(line) as Parameters<typeof resultOf>[0], slot, origin, marketOf)
+    if (result !== undefined) told.push(result)
+  }
+  return told
+}
