@@ -2,24 +2,32 @@ import { randomUUID } from 'node:crypto'
 import type { Pool } from '#mesh/mysql.ts'
 import type { Service } from '#mesh/service.ts'
 import { hurrySubject, type Log } from '#mesh/subjects.ts'
-import type { ProjectionBatch } from './inbox.ts'
+import type { FrameBatch, ProjectionBatch } from './inbox.ts'
 import { createLeases } from './leases.ts'
 import { createPositions, type Progress } from './positions.ts'
-import { connectWriter, type Lag, type SlotLimits, SlotWriter } from './slot.ts'
+import { connectWriter, SlotWriter } from './slot.ts'
+import type { FrameWriter, Lag, SlotLimits, WriterOptions } from './writer.ts'
 
-export interface ProjectionOptions<Event> {
+interface SlotsOptions<Event, Batch extends FrameBatch<Event>> {
   readonly service: Service
-  readonly mysqlUrl: string
+  /** Keeps the leases. */
   readonly pool: Pool
   /** Its name in the table of positions. */
   readonly name: string
   /** The log whose slots' frames it reads, and how many slots that has. */
   readonly source: Log
   readonly slots: number
-  readonly newBatch: (slot: number) => ProjectionBatch<Event>
+  readonly newBatch: (slot: number) => Batch
   readonly limits?: Partial<SlotLimits>
   /** Told at every start and after every transaction of a slot that this instance writes. */
   readonly onWritten?: (slot: number, progress: Progress) => void
+  /** Begins to write a slot. */
+  readonly newWriter: (options: Omit<WriterOptions<Event, Batch>, 'openSink'>) => FrameWriter<Event, Batch>
+}
+
+/** A projection to MySQL. */
+export interface ProjectionOptions<Event> extends Omit<SlotsOptions<Event, ProjectionBatch<Event>>, 'newWriter'> {
+  readonly mysqlUrl: string
 }
 
 export interface Projection {
@@ -34,15 +42,22 @@ const LIMITS: SlotLimits = { rowsMax: 5_000, spacingMs: 300, hurriedSpacingMs: 2
 /** How often slots are taken, renewed and shared out anew, in milliseconds. */
 const TICK_MS = 1_000
 
+/** Rows and position in MySQL. */
+export function runProjection<Event>(options: ProjectionOptions<Event>): Projection {
+  const { mysqlUrl, pool } = options
+  const connect = () => connectWriter(mysqlUrl)
+  return runSlots({ ...options, newWriter: (writer) => new SlotWriter<Event>({ ...writer, connect, pool }) })
+}
+
 /**
  * Runs a projection in this process, beside any number of other instances. Each slot is written by one of them at a time;
  * the slots of a dead one are taken over within seconds. Rows and position are written in one transaction: exactly once.
  */
-export function runProjection<Event>(options: ProjectionOptions<Event>): Projection {
+export function runSlots<Event, Batch extends FrameBatch<Event>>(options: SlotsOptions<Event, Batch>): Projection {
   const { service, pool, name, slots } = options
   const log = service.log.child({ projection: name })
   const limits = { ...LIMITS, ...options.limits }
-  const writers = new Map<number, SlotWriter<Event>>()
+  const writers = new Map<number, FrameWriter<Event, Batch>>()
   const letGo = async (slot: number): Promise<void> => {
     const writer = writers.get(slot)
     writers.delete(slot)
@@ -65,10 +80,8 @@ export function runProjection<Event>(options: ProjectionOptions<Event>): Project
       if (writers.has(slot)) continue
       const onWritten = options.onWritten ?? (() => {})
       const { nats } = service
-      const { mysqlUrl, source, newBatch } = options
-      const connect = () => connectWriter(mysqlUrl)
-      const writer = { nats, log, connect, pool, projection: name, source, slot, newBatch, limits, onWritten }
-      writers.set(slot, new SlotWriter<Event>(writer))
+      const { source, newBatch, newWriter } = options
+      writers.set(slot, newWriter({ nats, log, projection: name, source, slot, newBatch, limits, onWritten }))
     }
   }
   const loop = async (): Promise<void> => {
