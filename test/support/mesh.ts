@@ -18,7 +18,7 @@ export interface TestMesh extends AsyncDisposable {
   process(name: string): OwnedProcess
   /** Starts one more instance, with settings of its own. */
   add(
-    service: keyof typeof SERVICES,
+    service: ServiceName,
     env?: Readonly<Record<string, string>>,
   ): Promise<{ readonly name: string; readonly url: string }>
   /** Ends a process (SIGKILL) and starts it again. */
@@ -49,6 +49,15 @@ const SERVICES = {
   orders: 'services/orders/main.ts',
   gateway: 'gateway/main.ts',
 } as const
+
+/** Started by `add` alone, with the address of the server that they need. */
+const MORE_SERVICES = {
+  'event-log': 'services/event-log/main.ts',
+  'ingest-kafka': 'services/ingest-kafka/main.ts',
+} as const
+
+const SCRIPTS = { ...SERVICES, ...MORE_SERVICES }
+type ServiceName = keyof typeof SCRIPTS
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const READY_MS_MAX = 60_000
@@ -90,11 +99,11 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     ...options.env,
   }
   const startOne = async (
-    service: keyof typeof SERVICES,
+    service: ServiceName,
     number: number,
     more: Readonly<Record<string, string>> = {},
   ): Promise<string> => {
-    const name = number === 1 ? service : `${service}-${number}`
+    const name = nameOf(service, number)
     const port = await freePort()
     const ports =
       service === 'gateway'
@@ -104,7 +113,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     const owned = await startProcess({
       name,
       command: process.execPath,
-      args: [join(ROOT, SERVICES[service])],
+      args: [join(ROOT, SCRIPTS[service])],
       env: { ...env, ...more, ...ports, INSTANCE_ID: `${service}-${number}` },
       cwd: ROOT,
       output: { file: join(directory, `${name}.log`) },
@@ -136,8 +145,9 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     admin,
     process: processNamed,
     add: async (service, more = {}) => {
-      const number = [...processes.keys()].filter((name) => name.split('-')[0] === service).length + 1
-      return { name: `${service}-${number}`, url: await startOne(service, number, more) }
+      const instances = [...processes.keys()].filter((name) => name === service || name.startsWith(`${service}-`))
+      const number = instances.length + 1
+      return { name: nameOf(service, number), url: await startOne(service, number, more) }
     },
     restart: async (name) => {
       const owned = processNamed(name)
@@ -156,6 +166,9 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     [Symbol.asyncDispose]: stop,
   }
 }
+
+/** Of a process: a first instance has no number. */
+const nameOf = (service: ServiceName, number: number): string => (number === 1 ? service : `${service}-${number}`)
 
 /** A connection of the test's own. */
 export const connectTo = (mesh: TestMesh) => connectNats(mesh.natsUrl, 'test')
