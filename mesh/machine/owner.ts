@@ -1,19 +1,12 @@
 import type { Logger } from 'pino'
-import {
-  type ReadMessage,
-  type StreamMessage,
-  type StreamReader,
-  type StreamState,
-  type Streams,
-  streamsOf,
-  timeOf,
-} from '../bus.ts'
+import { type StreamMessage, type StreamReader, type StreamState, type Streams, streamsOf, timeOf } from '../bus.ts'
 import { BATCH_CHARS_MAX } from '../commands.ts'
 import { encodeFrame, type FrameHeader, parseFrameHeader } from '../frames.ts'
 import { RpcError } from '../rpc.ts'
 import { createStore, type Store } from '../store.ts'
 import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
 import { sleep, type Time } from '../time.ts'
+import { toLogMessage } from './log-message.ts'
 import type { MachineHost, SlotsOptions } from './runtime.ts'
 import {
   type FrameDraft,
@@ -25,6 +18,7 @@ import {
   SlotHalt,
   senderDiffers,
 } from './slot.ts'
+import { SnapshotBroken } from './snapshots/file.ts'
 import { encodePairMessage, pairEndOf } from './wire.ts'
 
 /** Another process owns the slot now, or what is stored is not what was expected: recover from the log. */
@@ -118,8 +112,8 @@ export class SlotOwner<State, Item, Event> {
     const startedAt = this.#time.nowMs()
     const { rules, observe } = this.#options
     this.#streamCreated = (await this.#info(this.#stream)).created
-    this.fold = new SlotFold(rules, this.#slot, await this.#storedPairs(), observe)
-    this.fold.onAlarm = (code, details) => this.#log.error({ code, details }, 'input passed over')
+    const stored = await this.#storedPairs()
+    this.#startWith(new SlotFold(rules, this.#slot, stored, observe))
 
     const tail = await this.#streams.last(EVENTS_STREAM, this.#frames)
     const lastFrame = tail === undefined ? undefined : parseFrameHeader(tail.data)
@@ -131,11 +125,11 @@ export class SlotOwner<State, Item, Event> {
         `${this.#stream} ends at ${lastStored} for this slot, but its frames cover ${lastFrame.inTo[0]}: the log has lost its tail. Restore it from a replica or a backup that reaches that far, then clear the slot.`,
       )
     }
-    if (lastFrame !== undefined) await this.#replay(lastFrame)
+    const snapshot = lastFrame === undefined ? undefined : await this.#replayTo(lastFrame, stored)
     this.#watchConnection()
     await this.#read()
     this.#log.info(
-      { sequence: this.fold.applied[0], ms: Math.round(this.#time.nowMs() - startedAt) },
+      { sequence: this.fold.applied[0], snapshot, ms: Math.round(this.#time.nowMs() - startedAt) },
       'slot recovered from its log',
     )
   }
@@ -185,7 +179,9 @@ export class SlotOwner<State, Item, Event> {
 
   /** Fulfilled when everything that is stored in the slot's log now is applied. @throws RpcError `slot_unavailable` */
   async barrier(): Promise<void> {
-    const sequence = await this.#lastStoredSequence()
+    const sequence = await this.#lastStoredSequence().catch((error: unknown) => {
+      throw new RpcError('slot_unavailable', `The end of the log cannot be asked for: ${String(error)}`)
+    })
     if (this.#isApplied(sequence)) return
     await new Promise<void>((resolve, reject) => {
       const cancel = this.#time.after(BARRIER_MS_MAX, () => {
@@ -228,8 +224,34 @@ export class SlotOwner<State, Item, Event> {
     return applied[0] > sequence || (applied[0] === sequence && appliedComplete) || sequence === 0
   }
 
+  /** From the newest snapshot that leads there, else from the log's beginning. Returns the snapshot's name. */
+  async #replayTo(lastFrame: FrameHeader, stored: ReadonlyMap<string, PairOut['stored']>): Promise<string | undefined> {
+    const { rules, observe, snapshots } = this.#options
+    for await (const snapshot of snapshots?.usable(this.#slot, lastFrame) ?? []) {
+      try {
+        this.#startWith(snapshot.restore(stored))
+        await this.#replay(lastFrame)
+        return snapshot.name
+      } catch (error) {
+        if (!(error instanceof SlotHalt || error instanceof SnapshotBroken)) throw error
+        snapshot.skip(error)
+      }
+    }
+    await snapshots?.none(this.#slot)
+    this.#startWith(new SlotFold(rules, this.#slot, stored, observe))
+    await this.#replay(lastFrame)
+    return undefined
+  }
+
+  #startWith(fold: SlotFold<State, Item, Event>): void {
+    this.fold = fold
+    fold.onAlarm = (code, details) => this.#log.error({ code, details }, 'input passed over')
+    this.#kept = []
+    this.#open = undefined
+  }
+
   async #replay(lastFrame: FrameHeader): Promise<void> {
-    const reader = await this.#consume(1)
+    const reader = await this.#consume(this.fold.applied[0] + 1)
     const [endSequence, endItem] = lastFrame.inTo
     try {
       for await (const received of reader) {
@@ -617,17 +639,6 @@ export class SlotOwner<State, Item, Event> {
         await sleep(this.#time, RETRY_MS)
       }
     }
-  }
-}
-
-function toLogMessage(message: ReadMessage): LogMessage {
-  const subject = message.subject
-  const from = subject.indexOf('.from.')
-  return {
-    sequence: message.seq,
-    timeUs: Math.floor(message.info.timestampNanos / 1000),
-    source: from < 0 ? 'cmd' : subject.slice(from + 6),
-    text: message.string(),
   }
 }
 
