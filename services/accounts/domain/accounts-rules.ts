@@ -168,11 +168,13 @@ function isEdgeCommand(item: unknown): item is AccountEdgeCommand {
   if (!isId(command.commandId) || !isId(command.memberId) || typeof command.replyTo !== 'string') return false
   if (command.sentAtUs !== undefined && typeof command.sentAtUs !== 'number') return false
   if (command.clientOrderId !== undefined && !isClientOrderId(command.clientOrderId)) return false
+  if (command.origin !== undefined && command.origin !== 'rabbitmq' && command.origin !== 'kafka') return false
   switch (command.type) {
     case 'PlaceOrder':
       return isPlaceOrder(command)
     case 'CancelOrder':
     case 'AmendOrder':
+      if (command.requestId !== undefined && !isClientOrderId(command.requestId)) return false
       return command.orderId === undefined || isId(command.orderId)
     case 'CancelOrders':
     case 'CreateAccount':

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
-import type { OrderState, OrderStatus, OrderType, Side } from '#mesh/protocol/common.ts'
+import type { OrderState, OrderStatus, OrderType, Origin, Side } from '#mesh/protocol/common.ts'
 import { hashNumber, hashText, type RecordsHash } from './hashes.ts'
 import type { Members } from './members.ts'
 import { NONE, RowIndex } from './row-index.ts'
@@ -37,6 +37,9 @@ const CLOSED = 8
 const AMEND_PENDING = 16
 /** Its clientOrderId is no longer among the remembered ids: it is found by `#byClientOrderId`. */
 const INDEXED_BY_CLIENT_ID = 32
+/** The broker that it came through, two bits: 0 none. */
+const ORIGIN_SHIFT = 6
+const ORIGINS = [undefined, 'rabbitmq', 'kafka'] as const satisfies (Origin | undefined)[]
 
 export interface NewOrder {
   readonly orderId: number
@@ -52,6 +55,7 @@ export interface NewOrder {
   readonly holdMinor: bigint
   readonly createdAtUs: number
   readonly updatedAtUs: number
+  readonly origin: Origin | undefined
 }
 
 /**
@@ -115,7 +119,10 @@ export class OpenOrders {
     bigs[at + HOLD] = order.holdMinor
     words[at * 2 + MEMBER] = order.member
     words[at * 2 + MARKET] = order.market
-    words[at * 2 + FLAGS] = (order.side === 'sell' ? SELL : 0) | (order.orderType === 'market' ? IS_MARKET : 0)
+    words[at * 2 + FLAGS] =
+      (order.side === 'sell' ? SELL : 0) |
+      (order.orderType === 'market' ? IS_MARKET : 0) |
+      (ORIGINS.indexOf(order.origin) << ORIGIN_SHIFT)
     words[at * 2 + PRICE] = order.priceTicks
     this.#clientOrderIds[row] = order.clientOrderId
     this.#index.insertHere(row)
@@ -251,7 +258,8 @@ export class OpenOrders {
       receivedAtUs: numbers[at + RECEIVED] ?? 0,
       updatedAtUs: numbers[at + UPDATED] ?? 0,
     }
-    return withOptions(order, clientOrderId, quoteTickLots === 0 ? undefined : quoteTickLots, reason)
+    const origin = ORIGINS[(flags >>> ORIGIN_SHIFT) & 3]
+    return withOptions(order, { clientOrderId, quoteTickLots: quoteTickLots || undefined, reason, origin })
   }
 
   pack(packer: Packer): void {
@@ -354,11 +362,16 @@ export class OpenOrders {
 /** Whole objects are copied: a spread inside a larger literal is slow, and this is done for every order. */
 export function withOptions(
   order: OrderState,
-  clientOrderId: string | undefined,
-  quoteTickLots: number | undefined,
-  reason: OrderState['reason'],
+  options: {
+    readonly clientOrderId: string | undefined
+    readonly quoteTickLots: number | undefined
+    readonly reason: OrderState['reason'] | undefined
+    readonly origin: Origin | undefined
+  },
 ): OrderState {
+  const { clientOrderId, quoteTickLots, reason, origin } = options
   let whole = clientOrderId === undefined ? order : { ...order, clientOrderId }
   if (quoteTickLots !== undefined) whole = { ...whole, quoteTickLots }
-  return reason === undefined ? whole : { ...whole, reason }
+  if (reason !== undefined) whole = { ...whole, reason }
+  return origin === undefined ? whole : { ...whole, origin }
 }

@@ -1,5 +1,6 @@
+import { withAsker } from '#mesh/domain/asked-by.ts'
 import { LOTS_MAX, PRICE_TICKS_MAX, TICK_LOTS_MAX } from '#mesh/domain/money.ts'
-import type { AmendOrder, CancelOrder, CancelOrders, VoidOrder } from '#mesh/protocol/accounts.ts'
+import type { AmendOrder, AskedBy, CancelOrder, CancelOrders, VoidOrder } from '#mesh/protocol/accounts.ts'
 import type { MachineCode } from '#mesh/protocol/common.ts'
 import type { MarketItem } from '#mesh/protocol/engine.ts'
 import { Log } from '#mesh/subjects.ts'
@@ -12,14 +13,16 @@ import { NONE } from './row-index.ts'
 /** Passes the cancel on to the market. Nothing is released before the market says so. */
 export function cancelOrder(state: AccountsState, command: CancelOrder, context: AccountsContext) {
   // By the order's id a repeat is harmless; by the member's own it may meet an order that came in between.
-  const { clientOrderId } = command
-  if (clientOrderId !== undefined && answeredAsRepeat(state, command, clientOrderId, context)) return
+  const { clientOrderId, requestId } = command
+  const named = clientOrderId ?? (requestId === undefined ? undefined : `order ${command.orderId}`)
+  if (named !== undefined && answeredAsRepeat(state, command, named, context)) return
   const orderId = orderIdOf(state, command)
   const row = openOrderOf(state, command.memberId, orderId)
   const timeCode = sentTimeCode(state, command.sentAtUs, context.timeUs)
-  if (timeCode !== undefined) return refuse(command, orderId, timeCode, context)
-  if (state.members.find(command.memberId) === NONE) return refuse(command, orderId, 'member_unknown', context)
-  if (row === NONE) return refuse(command, orderId, notOpenCode(state, command.memberId, orderId), context)
+  if (timeCode !== undefined) return refuse(command, 'cancelled', orderId, timeCode, context)
+  if (state.members.find(command.memberId) === NONE)
+    return refuse(command, 'cancelled', orderId, 'member_unknown', context)
+  if (row === NONE) return refuse(command, 'cancelled', orderId, notOpenCode(state, command.memberId, orderId), context)
   sendCancel(state, command, row, context)
 }
 
@@ -27,9 +30,9 @@ export function cancelOrder(state: AccountsState, command: CancelOrder, context:
 export function cancelOrders(state: AccountsState, command: CancelOrders, context: AccountsContext) {
   if (answeredAsRepeat(state, command, `${command.instrument ?? ''}|${command.side ?? ''}`, context)) return
   const timeCode = sentTimeCode(state, command.sentAtUs, context.timeUs)
-  if (timeCode !== undefined) return refuse(command, 0, timeCode, context)
+  if (timeCode !== undefined) return refuse(command, 'cancelled', 0, timeCode, context)
   const member = state.members.find(command.memberId)
-  if (member === NONE) return refuse(command, 0, 'member_unknown', context)
+  if (member === NONE) return refuse(command, 'cancelled', 0, 'member_unknown', context)
 
   const rows = openOrdersOf(state, member, command)
   const orderIds = rows.map((row) => state.orders.idOf(row))
@@ -39,12 +42,13 @@ export function cancelOrders(state: AccountsState, command: CancelOrders, contex
 
 /** Reserves what the amendment may need beyond the order's hold and passes it on to the market. */
 export function amendOrder(state: AccountsState, command: AmendOrder, context: AccountsContext) {
-  const content = `${command.orderId ?? ''}|${command.clientOrderId ?? ''}|${command.priceTicks ?? ''}|${command.amountLots ?? ''}`
+  const change = `${command.orderId ?? ''}|${command.clientOrderId ?? ''}|${command.priceTicks ?? ''}|${command.amountLots ?? ''}`
+  const content = command.instrument === undefined ? change : `${change}|${command.instrument}`
   if (answeredAsRepeat(state, command, content, context)) return
   const orderId = orderIdOf(state, command)
   const row = openOrderOf(state, command.memberId, orderId)
   const code = whyNotAmend(state, command, orderId, row, context.timeUs)
-  if (code !== undefined) return refuse(command, orderId, code, context)
+  if (code !== undefined) return refuse(command, 'amended', orderId, code, context)
 
   const market = marketAt(state, state.orders.marketOf(row))
   const holdMinor = amendHoldFor(state, command, row)
@@ -70,7 +74,7 @@ export function amendOrder(state: AccountsState, command: AmendOrder, context: A
     addedHoldMinor: holdMinor.toString(),
     ...(command.trace === undefined ? undefined : { trace: command.trace }),
   }
-  context.send(Log.markets, market.marketSlot, item)
+  context.send(Log.markets, market.marketSlot, withAsker(item, command))
 }
 
 /** Spends the id of an order that did not come, or tells that it did. */
@@ -79,7 +83,7 @@ export function voidOrder(state: AccountsState, command: VoidOrder, context: Acc
   const { commandId, orderId, memberId, replyTo } = command
   const known = findId(state, orderId)
   if (known !== undefined) {
-    if (!isIdOf(state, orderId, memberId)) return refuse(command, orderId, 'id_conflict', context)
+    if (!isIdOf(state, orderId, memberId)) return refuse(command, 'placed', orderId, 'id_conflict', context)
     const placed = known.kind === IdKind.order
     return context.reply(replyTo, { kind: 'void', commandId, orderId, placed }, 'here')
   }
@@ -146,6 +150,8 @@ function whyNotAmend(
   if (status === 'blocked') return 'member_blocked'
   if (status === 'closed') return 'member_closed'
   if (row === NONE) return notOpenCode(state, command.memberId, orderId)
+  const { instrument } = marketAt(state, state.orders.marketOf(row))
+  if (command.instrument !== undefined && command.instrument !== instrument) return 'order_not_found'
   // A market order never rests: by the time the amendment is there, it is over.
   if (state.orders.typeOf(row) === 'market') return 'order_not_open'
   if (state.orders.amendPending(row)) return 'amend_pending'
@@ -190,22 +196,31 @@ function amendHoldFor(state: AccountsState, command: AmendOrder, row: number): b
  */
 export function answeredAsRepeat(
   state: AccountsState,
-  command: { readonly commandId: number; readonly memberId: number; readonly replyTo: string; readonly type: string },
+  command: Answerable & { readonly type: string; readonly sentAtUs?: number },
   content: string,
   context: AccountsContext,
 ): boolean {
-  const { commandId, memberId, replyTo } = command
+  const { commandId, memberId, replyTo, type, requestId } = command
   const { timeUs } = context
   forgetAgedIds(state, timeUs)
-  const contentHash = contentHashOf(`${command.type}|${content}`)
-  const known = findId(state, commandId)
+  const contentHash = contentHashOf(`${type}|${content}`)
+  // No clientOrderId has a colon.
+  const key = requestId === undefined ? undefined : `${type}:${requestId}`
+  const known = findId(state, commandId) ?? (key === undefined ? undefined : findClientOrderId(state, memberId, key))
   if (known !== undefined) {
-    const same =
-      known.kind === IdKind.command && known.contentHash === contentHash && isIdOf(state, commandId, memberId)
+    const same = known.kind === IdKind.command && known.contentHash === contentHash && isIdOf(state, known.id, memberId)
     context.reply(replyTo, { kind: 'repeat', commandId, orderId: 0, same }, 'here')
+    // The very same command, sent again because its ack was lost, is answered by what it did the first time.
+    if (known.id !== commandId) {
+      const cause = type === 'AmendOrder' ? 'amended' : 'cancelled'
+      answerRequest(command, cause, requestId, 0, same ? undefined : 'id_conflict', context)
+    }
     return true
   }
-  rememberId(state, { id: commandId, kind: IdKind.command, contentHash, memberId, timeUs })
+  // What is too old may repeat one that is forgotten: it is refused, and has no place among what is remembered.
+  if (key === undefined || sentTimeCode(state, command.sentAtUs, timeUs) !== 'too_old') {
+    rememberId(state, { id: commandId, kind: IdKind.command, contentHash, memberId, clientOrderId: key, timeUs })
+  }
   return false
 }
 
@@ -220,14 +235,44 @@ function sendCancel(state: AccountsState, command: CancelOrder | CancelOrders, r
     instrument: market.instrument,
     ...(command.trace === undefined ? undefined : { trace: command.trace }),
   }
-  context.send(Log.markets, market.marketSlot, item)
+  context.send(Log.markets, market.marketSlot, withAsker(item, command))
+}
+
+interface Answerable extends AskedBy {
+  readonly commandId: number
+  readonly memberId: number
+  readonly replyTo: string
+}
+
+/** Tells a broker's feed what came of a command where no other event does. */
+export function answerRequest(
+  { origin, memberId, commandId }: Answerable,
+  cause: 'placed' | 'cancelled' | 'amended',
+  requestId: string | undefined,
+  orderId: number,
+  code: MachineCode | undefined,
+  context: AccountsContext,
+) {
+  if (origin === undefined) return
+  const told = {
+    type: 'RequestAnswered',
+    origin,
+    cause,
+    requestId: requestId ?? '',
+    memberId,
+    commandId,
+    orderId,
+  } as const
+  context.emit(code === undefined ? told : { ...told, code })
 }
 
 function refuse(
-  command: { readonly commandId: number; readonly replyTo: string },
+  command: Answerable,
+  cause: 'placed' | 'cancelled' | 'amended',
   orderId: number,
   code: MachineCode,
   context: AccountsContext,
 ) {
   context.reply(command.replyTo, { kind: 'refused', commandId: command.commandId, orderId, code })
+  answerRequest(command, cause, command.requestId, orderId, code, context)
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { withAsker } from '#mesh/domain/asked-by.ts'
 import type { BalanceAfter, OrderCommandRefused, OrderOutcome } from '#mesh/protocol/accounts.ts'
 import { type Fill, isOpen } from '#mesh/protocol/common.ts'
 import { type AccountsContext, type AccountsState, type KnownMarket, marketAt } from './accounts-state.ts'
@@ -46,7 +47,7 @@ export function bookOutcome(state: AccountsState, outcome: OrderOutcome, context
   const order = orders.stateOf(row, market.instrument, outcome.status, outcome.reason)
   if (closes) orders.close(row)
   const { cause, commandId, fills } = outcome
-  context.emit({ type: 'OrderChanged', cause, commandId, order, fills, balances })
+  context.emit(withAsker({ type: 'OrderChanged', cause, commandId, order, fills, balances } as const, outcome))
 }
 
 /** Books that a cancel or an amendment changed nothing: what was reserved for the amendment is free again. */
@@ -54,7 +55,7 @@ export function bookRefusal(state: AccountsState, refused: OrderCommandRefused, 
   const balances = refused.cause === 'amended' ? [endRefusedAmend(state, refused)] : []
   assert(refused.cause === 'amended' || BigInt(refused.releasedMinor) === 0n, 'a cancel reserves nothing')
   const { type, cause, memberId, orderId, commandId, code } = refused
-  context.emit({ type, cause, memberId, orderId, commandId, code, balances })
+  context.emit(withAsker({ type, cause, memberId, orderId, commandId, code, balances }, refused))
 }
 
 function endRefusedAmend(state: AccountsState, refused: OrderCommandRefused): BalanceAfter {

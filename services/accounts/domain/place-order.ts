@@ -14,6 +14,7 @@ import {
   sentTimeCode,
 } from './known-ids.ts'
 import { withOptions } from './open-orders.ts'
+import { answerRequest } from './order-commands.ts'
 import { IdKind } from './remembered-ids.ts'
 import { NONE } from './row-index.ts'
 
@@ -25,11 +26,15 @@ export function placeOrder(state: AccountsState, command: PlaceOrder, context: A
   if (known !== undefined) return answerKnownId(state, command, known, context)
   if (command.clientOrderId !== undefined) {
     const placed = findClientOrderId(state, command.memberId, command.clientOrderId)
-    if (placed !== undefined) return answerRepeat(command, placed.id, placed.contentHash, context)
+    if (placed !== undefined) {
+      answerRepeat(command, placed.id, placed.contentHash, context)
+      const code = placed.contentHash === command.contentHash ? undefined : 'client_order_id_conflict'
+      return answerRequest(command, 'placed', command.clientOrderId, placed.id, code, context)
+    }
   }
   const timeCode = sentTimeCode(state, command.sentAtUs, timeUs)
   // It may be a repeat of an order that is forgotten, so there is no new row for it.
-  if (timeCode === 'too_old') return answerRejected(command, timeCode, context)
+  if (timeCode === 'too_old') return answerUnplaced(command, timeCode, context)
 
   const member = state.members.find(command.memberId)
   const marketRow = state.marketRows.get(command.instrument) ?? NONE
@@ -51,7 +56,7 @@ export function placeOrder(state: AccountsState, command: PlaceOrder, context: A
 
 function answerKnownId(state: AccountsState, command: PlaceOrder, known: KnownId, context: AccountsContext) {
   // It was voided before it came: whoever waits was told so, and its clientOrderId is as free as before.
-  if (known.kind === IdKind.voided) return answerRejected(command, 'not_accepted', context)
+  if (known.kind === IdKind.voided) return answerUnplaced(command, 'not_accepted', context)
   const own = known.kind === IdKind.order && isIdOf(state, known.id, command.memberId)
   answerRepeat(command, known.id, own ? known.contentHash : Number.NaN, context)
 }
@@ -59,6 +64,12 @@ function answerKnownId(state: AccountsState, command: PlaceOrder, known: KnownId
 function answerRepeat(command: PlaceOrder, orderId: number, contentHash: number, context: AccountsContext) {
   const same = contentHash === command.contentHash
   context.reply(command.replyTo, { kind: 'repeat', commandId: command.commandId, orderId, same }, 'here')
+}
+
+/** Refused without a row of its own. */
+function answerUnplaced(command: PlaceOrder, reason: MachineCode, context: AccountsContext) {
+  answerRejected(command, reason, context)
+  answerRequest(command, 'placed', command.clientOrderId, 0, reason, context)
 }
 
 function answerRejected(command: PlaceOrder, code: MachineCode, context: AccountsContext) {
@@ -128,6 +139,7 @@ function enter(state: AccountsState, command: PlaceOrder, member: number, market
     holdMinor,
     createdAtUs: command.createdAtUs,
     updatedAtUs: context.timeUs,
+    origin: command.origin,
   })
   context.emit({
     type: 'OrderPlaced',
@@ -177,5 +189,6 @@ function rejectedOrder(command: PlaceOrder, reason: MachineCode, timeUs: number)
     receivedAtUs: 0,
     updatedAtUs: timeUs,
   }
-  return withOptions(order, command.clientOrderId, command.quoteTickLots, reason)
+  const { clientOrderId, quoteTickLots, origin } = command
+  return withOptions(order, { clientOrderId, quoteTickLots, reason, origin })
 }

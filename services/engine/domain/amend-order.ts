@@ -1,3 +1,4 @@
+import { withAsker } from '#mesh/domain/asked-by.ts'
 import { LOTS_MAX, PRICE_TICKS_MAX, TICK_LOTS_MAX } from '#mesh/domain/money.ts'
 import type { Context } from '#mesh/machine/rules.ts'
 import type { MachineCode } from '#mesh/protocol/common.ts'
@@ -46,7 +47,8 @@ export function amendOrder(state: EngineState, item: AmendEntered, accountSlot: 
   const taker = { commandId, side: after.side, takerFeePpm: after.takerFeePpm }
   const sums = settleFills(market, taker, execution, context)
   if (execution.restingPlace < 0) market.records.clear(place)
-  conclude(market, { cause: 'amended', commandId, replyTo }, after, holdMinor, sums, execution, context)
+  const command = withAsker({ cause: 'amended', commandId, replyTo } as const, item)
+  conclude(market, command, after, holdMinor, sums, execution, context)
   const touched = before.priceTicks === after.priceTicks ? [after] : inBookOrder(before, after)
   const own = touched
     .filter((order) => lotsAt(market, order) !== lotsBefore[order === before ? 0 : 1])

@@ -1,3 +1,4 @@
+import { withAsker } from '#mesh/domain/asked-by.ts'
 import type { Context } from '#mesh/machine/rules.ts'
 import type { OrderCommandRefused } from '#mesh/protocol/accounts.ts'
 import type { MachineCode } from '#mesh/protocol/common.ts'
@@ -30,7 +31,7 @@ export function cancelOrder(
   state.execution.begin()
   book.cancel(item.orderId)
   records.clear(place)
-  const command = { cause: 'cancelled', commandId: item.commandId, replyTo: item.replyTo } as const
+  const command = withAsker({ cause: 'cancelled', commandId: item.commandId, replyTo: item.replyTo } as const, item)
   const result = { status: 'cancelled', reason: undefined, fills: [], consumedMinor: '0', releasedMinor } as const
   tell(command, order, result, { quoteMinorPerTickLot, context })
   emitBookChanged(market, order.side, [levelAt(market, order.side, order.priceTicks)], state.execution, context)
@@ -79,6 +80,6 @@ export function refuse(
     code,
     releasedMinor,
   }
-  const ticket = context.send(Log.accounts, accountSlot, refused)
+  const ticket = context.send(Log.accounts, accountSlot, withAsker(refused, item))
   context.reply(replyTo, { kind: 'refused', commandId, orderId, code }, ticket)
 }

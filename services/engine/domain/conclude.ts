@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { withAsker } from '#mesh/domain/asked-by.ts'
 import type { Context } from '#mesh/machine/rules.ts'
-import type { OrderOutcome } from '#mesh/protocol/accounts.ts'
+import type { AskedBy, OrderOutcome } from '#mesh/protocol/accounts.ts'
 import type { Fill, MachineCode, OrderState, OrderStatus, OrderType, Side } from '#mesh/protocol/common.ts'
 import type { MarketEvent } from '#mesh/protocol/engine.ts'
 import { Log } from '#mesh/subjects.ts'
@@ -11,7 +12,7 @@ import type { TakerSums } from './settle-fills.ts'
 import { holdOf, type Market } from './state.ts'
 
 /** A command that an order is under, and whom to answer. */
-export interface Command {
+export interface Command extends AskedBy {
   readonly cause: 'placed' | 'cancelled' | 'amended'
   readonly commandId: number
   readonly replyTo: string
@@ -102,11 +103,12 @@ interface Result {
 
 /** The outcome goes to the order's account slot, and the answer to whoever waits, with the outcome's position there. */
 export function tell(
-  { cause, commandId, replyTo }: Command,
+  command: Command,
   order: Order,
   { status, reason, fills, consumedMinor, releasedMinor }: Result,
   { quoteMinorPerTickLot, context }: { readonly quoteMinorPerTickLot: bigint; readonly context: Context<MarketEvent> },
 ): void {
+  const { cause, commandId, replyTo } = command
   const { orderId, memberId, priceTicks, amountLots, executedLots } = order
   const { timeUs } = context
   const outcome: OrderOutcome = {
@@ -124,7 +126,8 @@ export function tell(
     executedLots,
     timeUs,
   }
-  const ticket = context.send(Log.accounts, order.accountSlot, reason === undefined ? outcome : { ...outcome, reason })
+  const told = withAsker(reason === undefined ? outcome : { ...outcome, reason }, command)
+  const ticket = context.send(Log.accounts, order.accountSlot, told)
   if (replyTo === '') return
   const state: OrderState = {
     orderId,
