@@ -50,7 +50,7 @@ interface Parts {
   readonly supervised: SupervisedMesh
   readonly random: Random
   /** The parts of the exchange for which a process stands at this moment. */
-  readonly partsOf: (name: string) => Promise<readonly string[]>
+  readonly partsOf: (name: string) => readonly string[]
   readonly say: (line: string) => void
 }
 
@@ -65,7 +65,7 @@ export async function breakThings(parts: Parts, until: AbortSignal): Promise<Fau
     if (until.aborted) break
     const plan = nextOf(parts, notReady)
     if (plan === undefined) continue
-    const concerned = [...new Set((await Promise.all(plan.targets.map(parts.partsOf))).flat())]
+    const concerned = [...new Set(plan.targets.flatMap(parts.partsOf))]
     const fault: Fault = { ...plan, parts: concerned, atMs: performance.now(), endMs: 0, readyAfterMs: 0 }
     const last = faults.at(-1)
     if (last !== undefined && last.endMs === 0) last.endMs = fault.atMs

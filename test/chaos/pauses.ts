@@ -25,6 +25,12 @@ export class Pauses {
     if (fromMs !== undefined && nowMs - fromMs >= GAP_MS_MIN) this.#gaps.push({ part, fromMs, toMs: nowMs })
   }
 
+  /** Nobody asks for anything now, so nobody waits. */
+  forget(): void {
+    this.#lastMs.clear()
+    this.#gaps.length = 0
+  }
+
   /** The longest time without an answer of any one of these parts that touches this span, in milliseconds. */
   longest(parts: readonly string[], fromMs: number, toMs: number): number {
     let longest = 0
