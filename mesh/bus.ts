@@ -132,7 +132,7 @@ function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
 }
 
 /** A reader that begins anew asks again rather than wait for a server that is gone. */
-const READER_ANSWER_MS_MAX = 2_000
+const READER_ANSWER_MS_MAX = 1_000
 
 const BUCKET_ANSWER_MS_MAX = 1_000
 

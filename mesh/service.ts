@@ -82,7 +82,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   }
 
   try {
-    const nats = await connectNats(env.NATS_URL ?? 'nats://127.0.0.1:4222', instanceId)
+    const nats = await connectNats(natsUrlOf(env), instanceId)
     stops.push(() => nats.drain())
     watchConnection(nats, (ok) => checks.set('nats', { ok }))
     await start({
@@ -104,11 +104,15 @@ export async function runService(name: string, start: (service: Service) => Prom
   }
 }
 
+export const natsUrlOf = (env: Service['env']): string => env.NATS_URL ?? 'nats://127.0.0.1:4222'
+
 /** Connects for good: reconnects every 100 ms for ever; the first connection is waited for as well. */
 export function connectNats(url: string, name: string): Promise<NatsConnection> {
   return connect({
     servers: url.split(','),
     name,
+    // One that takes connections and says nothing is passed over for the next.
+    timeout: 2_000,
     reconnectTimeWait: 100,
     reconnectJitter: 20,
     maxReconnectAttempts: -1,

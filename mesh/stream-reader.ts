@@ -9,7 +9,7 @@ import type { ReadMessage, StreamReader } from './bus.ts'
 export const READER_OPTIONS = { expires: 2_000, idle_heartbeat: 500, max_messages: 500 } as const
 
 /** A server answers every request of an idle reader within `expires`. Who hears nothing for longer has lost its consumer. */
-const SILENT_MS_MAX = READER_OPTIONS.expires + 2_000
+const SILENT_MS_MAX = READER_OPTIONS.expires + 1_000
 const LOOK_MS = 250
 const RETRY_MS = 200
 
