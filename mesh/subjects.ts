@@ -54,6 +54,9 @@ export const ALIVE_MS = 300
 /** Reads that a slot's owner answers from memory; core NATS request. */
 export const slotReadSubject = (log: Log, slot: number): string => `rpc.${log}.${slot}.read`
 
+/** Asks for a snapshot of a slot now; core NATS request, answered when it is kept. */
+export const slotSnapshotSubject = (log: Log, slot: number): string => `rpc.${log}.${slot}.snapshot`
+
 /** Asks whoever writes a slot of this projection to write soon; the payload is the slot's number. Core NATS. */
 export const hurrySubject = (projection: string): string => `projection.${projection}.hurry`
 
@@ -84,6 +87,9 @@ export const Rpc = {
 /** Where guid instances tell each other how far they moved the bound; core NATS. */
 export const GUID_BOUND_SUBJECT = 'guid.bound'
 
+/** The object store of the snapshots. */
+export const SNAPSHOTS_STORE = 'snapshots'
+
 /** Key-value buckets. */
 export const Bucket = {
   /** Who owns which slot, under `<log>.<slot>`. */
@@ -94,6 +100,8 @@ export const Bucket = {
   keys: 'keys',
   /** Slots: halted or not, with position and reason. */
   slots: 'slots',
+  /** Up to where the logs were trimmed, under `<stream>.<slot>`. Written before anything is removed. */
+  trims: 'trims',
   /** The upper bound of the ids that were handed out. */
   guid: 'guid',
   /** How far each feed of results has been confirmed, under `<feed>.<slot>`. */

@@ -26,7 +26,7 @@ export interface SlotsOptions<State, Item, Event> {
   /** Answers reads from memory. */
   readonly answerRead?: (slot: number, state: State, request: unknown, timeUs: number) => object
   /** Where recovery begins, and what is taken while the slots run. Without them it begins with the log. */
-  readonly snapshots?: SlotSnapshots<State, Item, Event>
+  readonly snapshots?: SlotSnapshots<State, Item, Event> | undefined
   /** Whether a read first waits until everything that is stored in the slot's log when it begins is applied. */
   readonly readBarrier?: boolean
 }

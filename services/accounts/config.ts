@@ -1,4 +1,5 @@
 import { slotsFromEnv, wholeNumber } from '#mesh/config.ts'
+import { type SnapshotConfig, snapshotConfig } from '#mesh/machine/snapshots/config.ts'
 import type { MeshShape } from '#mesh/streams.ts'
 
 export interface AccountsConfig {
@@ -7,6 +8,8 @@ export interface AccountsConfig {
   readonly slots: readonly number[]
   /** Closed orders that are kept in memory for reads, per slot. */
   readonly recentOrdersMax: number
+  /** None: recovery reads the whole log. */
+  readonly snapshots: SnapshotConfig | undefined
 }
 
 /**
@@ -20,5 +23,6 @@ export function envToConfig(env: Readonly<Record<string, string | undefined>>): 
     shape,
     slots: Array.from({ length: shape.accountSlots }, (_, slot) => slot),
     recentOrdersMax: wholeNumber('RECENT_ORDERS_MAX', env.RECENT_ORDERS_MAX ?? '10000', 0, 1_000_000),
+    snapshots: snapshotConfig(env),
   }
 }

@@ -1,28 +1,36 @@
 import { runSlots } from '#mesh/machine/runtime.ts'
+import { openSnapshots } from '#mesh/machine/snapshots/keeper.ts'
 import { runService } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
 import { DEFINITIONS_SLOT } from '#mesh/subjects.ts'
 import { envToConfig } from './config.ts'
-import { createAccountsRules } from './domain/accounts-rules.ts'
-import { createDefinitionsRules } from './domain/definitions-rules.ts'
 import { appendFirstDefinitions } from './first-definitions.ts'
-import { createReads } from './reads.ts'
+import { createMachines } from './machines.ts'
 
 await runService('accounts', async (service) => {
-  const { shape, slots, recentOrdersMax } = envToConfig(service.env)
+  const { snapshots: config, slots, ...settings } = envToConfig(service.env)
+  const { shape } = settings
   await ensureStreams(service.nats, shape)
   await appendFirstDefinitions(service.nats)
-  const reads = createReads({ recentOrdersMax })
+  const { accounts, definitions, reads } = createMachines(settings)
+  const worker = new URL('snapshot-worker.ts', import.meta.url)
+  const definitionSlots = [DEFINITIONS_SLOT]
   await Promise.all([
-    runSlots({ service, shape, rules: createDefinitionsRules(shape), slots: [DEFINITIONS_SLOT] }),
     runSlots({
       service,
       shape,
-      rules: createAccountsRules(shape),
+      ...definitions,
+      slots: definitionSlots,
+      snapshots: await openSnapshots({ service, config, shape, machine: definitions, slots: definitionSlots, worker }),
+    }),
+    runSlots({
+      service,
+      shape,
+      ...accounts,
       slots,
-      observe: reads.observe,
       answerRead: reads.answer,
       readBarrier: true,
+      snapshots: await openSnapshots({ service, config, shape, machine: accounts, slots, worker }),
     }),
   ])
 })

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { checked } from '#mesh/checked.ts'
 import type { SlotObserver } from '#mesh/machine/slot.ts'
+import type { SlotMemory } from '#mesh/machine/snapshots/machine.ts'
 import type { AccountEvent, AccountRead, AccountReadResult, OrderWithFills } from '#mesh/protocol/accounts.ts'
 import { Log, sourceName } from '#mesh/subjects.ts'
 import { type AccountsState, marketAt } from './domain/accounts-state.ts'
@@ -11,6 +12,7 @@ import { RecentOrders } from './recent-orders.ts'
 
 export interface Reads {
   observe: SlotObserver<AccountEvent>
+  readonly memory: SlotMemory
   /** @throws RpcError `request_invalid` */
   answer(slot: number, state: AccountsState, request: unknown, timeUs: number): AccountReadResult
 }
@@ -28,6 +30,14 @@ export function createReads({ recentOrdersMax }: { readonly recentOrdersMax: num
   }
   return {
     observe: (slot, event, position, timeUs) => recentOf(slot).observe(event, position, timeUs),
+    memory: {
+      version: 1,
+      pack: (slot, packer) => recentOf(slot).pack(packer),
+      unpack: (slot, packed) => {
+        if (packed === undefined) recentBySlot.delete(slot)
+        else recentBySlot.set(slot, RecentOrders.unpack(recentOrdersMax, packed))
+      },
+    },
     answer: (slot, state, request, timeUs) => {
       const read: AccountRead = parseRead(request)
       switch (read.read) {

@@ -1,3 +1,4 @@
+import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
 import type { AccountEvent, OrderWithFills } from '#mesh/protocol/accounts.ts'
 import { type Fill, isOpen, type OrderState } from '#mesh/protocol/common.ts'
 import { hashNumber } from './domain/hashes.ts'
@@ -24,8 +25,8 @@ const EVENT = 5
 export class RecentOrders {
   readonly #closedMax: number
   readonly #closed = new Map<number, OrderWithFills>()
-  readonly #positions = new Rows(ROW_SIZE)
-  readonly #index = new RowIndex((row) => hashNumber(this.#idOf(row)))
+  #positions = new Rows(ROW_SIZE)
+  #index = new RowIndex((row) => hashNumber(this.#idOf(row)))
   /** `undefined` where there are more than are kept. */
   readonly #fills = new Map<number, Fill[] | undefined>()
   #fillsCount = 0
@@ -65,6 +66,27 @@ export class RecentOrders {
   /** All fills of an open order, or `undefined` where not all of them are kept. */
   fillsOf(orderId: number): readonly Fill[] | undefined {
     return this.#fills.has(orderId) ? this.#fills.get(orderId) : NO_FILLS
+  }
+
+  pack(packer: Packer): void {
+    packer.json([...this.#closed.values()]).json([...this.#fills].map(([orderId, fills]) => [orderId, fills ?? null]))
+    this.#positions.pack(packer)
+    this.#index.pack(packer)
+  }
+
+  /** `closedMax` may be another than it was. */
+  static unpack(closedMax: number, packed: Unpacker): RecentOrders {
+    const recent = new RecentOrders(closedMax)
+    const closed = packed.json() as OrderWithFills[]
+    for (const each of closed.slice(Math.max(0, closed.length - closedMax)))
+      recent.#closed.set(each.order.orderId, each)
+    for (const [orderId, fills] of packed.json() as [number, Fill[] | null][]) {
+      recent.#fills.set(orderId, fills ?? undefined)
+      recent.#fillsCount += fills?.length ?? 0
+    }
+    recent.#positions = Rows.unpack(ROW_SIZE, packed)
+    recent.#index = RowIndex.unpack((row) => hashNumber(recent.#idOf(row)), packed)
+    return recent
   }
 
   #change(order: OrderState, fills: readonly Fill[], position: string, timeUs: number): void {

@@ -1,18 +1,19 @@
 import { runSlots } from '#mesh/machine/runtime.ts'
+import { openSnapshots } from '#mesh/machine/snapshots/keeper.ts'
 import { runService } from '#mesh/service.ts'
 import { envToConfig } from './config.ts'
-import { engineRules } from './domain/rules.ts'
-import { createReads } from './reads.ts'
+import { createMachine } from './machine.ts'
 
 await runService('engine', async (service) => {
-  const { shape, slots } = envToConfig(service.env)
-  const reads = createReads()
+  const { shape, slots, snapshots: config } = envToConfig(service.env)
+  const { machine, reads } = createMachine()
+  const worker = new URL('snapshot-worker.ts', import.meta.url)
   await runSlots({
     service,
-    rules: engineRules,
+    ...machine,
     slots,
     shape,
-    observe: reads.observe,
     answerRead: reads.answer,
+    snapshots: await openSnapshots({ service, config, shape, machine, slots, worker }),
   })
 })

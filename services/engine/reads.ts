@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { checked } from '#mesh/checked.ts'
 import type { SlotObserver } from '#mesh/machine/slot.ts'
+import type { SlotMemory } from '#mesh/machine/snapshots/machine.ts'
 import type { MarketEvent, MarketRead, MarketReadResult } from '#mesh/protocol/engine.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import { type Side as BookSide, Side } from './book/book.ts'
@@ -9,6 +10,7 @@ import { createRecentTrades, type RecentTrades } from './recent-trades.ts'
 
 export interface Reads {
   readonly observe: SlotObserver<MarketEvent>
+  readonly memory: SlotMemory
   /** @throws RpcError `request_invalid`, `market_unknown` */
   answer(slot: number, state: EngineState, request: unknown, timeUs: number): MarketReadResult
 }
@@ -29,6 +31,14 @@ export function createReads(): Reads {
   }
   return {
     observe: (slot, event) => tradesOf(slot).observe(event),
+    memory: {
+      version: 1,
+      pack: (slot, packer) => tradesOf(slot).pack(packer),
+      unpack: (slot, packed) => {
+        if (packed === undefined) recentTrades.delete(slot)
+        else recentTrades.set(slot, createRecentTrades(packed))
+      },
+    },
     answer: (slot, state, request, timeUs) => {
       const read: MarketRead = parseRead(request)
       switch (read.read) {

@@ -1,3 +1,4 @@
+import { PackedInvalid, type Packer, type Unpacker } from '#mesh/domain/packed.ts'
 import { Side } from '#mesh/protocol/common.ts'
 import type { MarketEvent, MarketReadResult } from '#mesh/protocol/engine.ts'
 
@@ -10,10 +11,15 @@ export interface RecentTrades {
   observe(event: MarketEvent): void
   /** Newest first, at most `TRADES_MAX`. */
   newest(instrument: string, tradesMax: number): Trade[]
+  pack(packer: Packer): void
 }
 
-export function createRecentTrades(): RecentTrades {
+/** `packed`: what others have seen before. */
+export function createRecentTrades(packed?: Unpacker): RecentTrades {
   const rings = new Map<string, Ring>()
+  for (const instrument of (packed?.json() ?? []) as string[]) {
+    if (packed !== undefined) rings.set(instrument, Ring.unpack(packed))
+  }
   return {
     observe: (event) => {
       if (event.type !== 'Traded') return
@@ -25,6 +31,10 @@ export function createRecentTrades(): RecentTrades {
       ring.add(event)
     },
     newest: (instrument, tradesMax) => rings.get(instrument)?.newest(tradesMax) ?? [],
+    pack: (packer) => {
+      packer.json([...rings.keys()])
+      for (const ring of rings.values()) ring.pack(packer)
+    },
   }
 }
 
@@ -62,6 +72,21 @@ class Ring {
       })
     }
     return trades
+  }
+
+  pack(packer: Packer): void {
+    packer.numbers([this.#lastTradeId, this.#count]).bytes(this.#words)
+  }
+
+  static unpack(packed: Unpacker): Ring {
+    const ring = new Ring()
+    const [lastTradeId = 0, count = 0] = packed.numbers()
+    const buffer = packed.buffer(TRADES_MAX * WORDS * 8, 'atMost')
+    if (buffer.byteLength < count * WORDS * 8) throw new PackedInvalid('There are more trades than room for them.')
+    ring.#lastTradeId = lastTradeId
+    ring.#count = count
+    ring.#words = new Float64Array(buffer)
+    return ring
   }
 
   /** Ids are dense, so that the last trades never share a place. */

@@ -1,0 +1,240 @@
+import { Worker } from 'node:worker_threads'
+import type { Logger } from 'pino'
+import { streamsOf } from '../../bus.ts'
+import type { FrameHeader } from '../../frames.ts'
+import { RpcError, serveRpc } from '../../rpc.ts'
+import { natsUrlOf, type Service } from '../../service.ts'
+import type { MeshShape } from '../../streams.ts'
+import { slotSnapshotSubject, sourceName } from '../../subjects.ts'
+import { type PairOut, type SlotFold, SlotHalt } from '../slot.ts'
+import type { SnapshotConfig } from './config.ts'
+import { SnapshotBroken } from './file.ts'
+import { restoreFold } from './fold.ts'
+import type { Machine } from './machine.ts'
+import { SnapshotStore } from './store.ts'
+import type { TakenSnapshot } from './take.ts'
+import { firstKept, usableSnapshots } from './usable.ts'
+import type { SnapshotTask, SnapshotTaskResult } from './worker.ts'
+
+export interface SnapshotsOptions<State, Item, Event> {
+  readonly service: Service
+  readonly config: SnapshotConfig
+  readonly shape: MeshShape
+  readonly machine: Machine<State, Item, Event>
+  readonly slots: readonly number[]
+  /** The module that calls `takeForProcess` with the same machine. */
+  readonly worker: URL
+}
+
+/** A snapshot that a slot may be recovered from. */
+export interface UsableSnapshot<State, Item, Event> {
+  readonly name: string
+  /** @throws SnapshotBroken @throws SlotHalt */
+  restore(stored: ReadonlyMap<string, PairOut['stored']>): SlotFold<State, Item, Event>
+  /** It did not lead where it should; the one before it comes next. */
+  skip(error: Error): void
+}
+
+/** What the runtime of a machine wants of its snapshots. */
+export interface SlotSnapshots<State, Item, Event> {
+  /** Newest first. `lastFrame`: of the slot. */
+  usable(slot: number, lastFrame: FrameHeader): AsyncIterable<UsableSnapshot<State, Item, Event>>
+  /** The log will be read from its beginning. @throws SlotHalt `log_trimmed` where it no longer has that */
+  none(slot: number): Promise<void>
+  /** From now on snapshots are taken of the slots that are told, when they are due. */
+  follow(owned: () => Iterable<{ readonly slot: number; readonly itemsCount: number }>): void
+}
+
+/** What `/health/ready` shows of a slot's snapshots. */
+interface Shown {
+  last?: { readonly name: string; readonly at: string; readonly bytes?: number; readonly ms?: number }
+  skipped?: { readonly name: string; readonly code: string }[]
+  failure?: string
+}
+
+const LOOK_MS = 1_000
+/** After one that failed. */
+const PAUSE_MS = 60_000
+
+/** In a process one worker works at a time, so that no more than one state is held twice. */
+let taking: Promise<unknown> = Promise.resolve()
+
+/** Snapshots of a machine's slots: read at recovery, taken by a worker when they are due or asked for. None without a configuration. */
+export async function openSnapshots<State, Item, Event>(
+  options: Omit<SnapshotsOptions<State, Item, Event>, 'config'> & { readonly config: SnapshotConfig | undefined },
+): Promise<SlotSnapshots<State, Item, Event> | undefined> {
+  const { service, config, shape } = options
+  if (config === undefined) return undefined
+  const { nats, log: logger } = service
+  const store = await SnapshotStore.open({ directory: config.directory, nats, replicas: shape.replicas ?? 1, logger })
+  return new SnapshotKeeper({ ...options, config }, store)
+}
+
+class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, Event> {
+  readonly #options: SnapshotsOptions<State, Item, Event>
+  readonly #store: SnapshotStore
+  readonly #logger: Logger
+  readonly #shown = new Map<number, Shown>()
+  /** What the newest snapshot covers, and when it was taken or found, or its taking was given up. */
+  readonly #newest = new Map<number, { itemsCount: number; atMs: number }>()
+  readonly #busy = new Map<number, Promise<TakenSnapshot>>()
+  readonly #startedMs = performance.now()
+  #notBeforeMs = 0
+
+  constructor(options: SnapshotsOptions<State, Item, Event>, store: SnapshotStore) {
+    this.#options = options
+    this.#store = store
+    this.#logger = options.service.log
+    const { service, machine, slots } = options
+    for (const slot of slots) {
+      serveRpc(service.nats, slotSnapshotSubject(machine.rules.log, slot), 'snapshots', () => this.#now(slot))
+    }
+    this.#show()
+  }
+
+  async *usable(slot: number, lastFrame: FrameHeader): AsyncGenerator<UsableSnapshot<State, Item, Event>> {
+    const { machine, service } = this.#options
+    const skip = (_slot: number, name: string, error: Error): void => this.#skip(slot, name, error)
+    const source = { store: this.#store, streams: streamsOf(service.nats), machine, onSkipped: skip }
+    for await (const snapshot of usableSnapshots(source, slot, lastFrame)) {
+      const { name, itemsCount, header } = snapshot
+      this.#newest.set(slot, { itemsCount, atMs: performance.now() })
+      this.#shownOf(slot).last = { name, at: header.takenAt }
+      this.#show()
+      yield {
+        name,
+        restore: (stored) => restoreFold(machine, slot, snapshot, stored),
+        skip: (error) => this.#skip(slot, name, error),
+      }
+    }
+    this.#newest.delete(slot)
+  }
+
+  async none(slot: number): Promise<void> {
+    const { machine, service } = this.#options
+    const keptFrom = await firstKept({ streams: streamsOf(service.nats), machine }, slot)
+    if (keptFrom > 0) {
+      throw new SlotHalt(
+        'log_trimmed',
+        `The log of this slot begins at ${keptFrom}, and no snapshot of it can be used. Put a good one into ${this.#options.config.directory}, then clear the slot.`,
+      )
+    }
+    machine.memory?.unpack(slot, undefined)
+  }
+
+  follow(owned: () => Iterable<{ readonly slot: number; readonly itemsCount: number }>): void {
+    const timer = setInterval(() => {
+      for (const { slot, itemsCount } of owned()) {
+        if (this.#isDue(slot, itemsCount)) void this.#take(slot).catch(() => {})
+      }
+    }, LOOK_MS)
+    timer.unref()
+    this.#options.service.onStop(() => clearInterval(timer))
+  }
+
+  #isDue(slot: number, itemsCount: number): boolean {
+    const { everyItems, everySeconds } = this.#options.config
+    const nowMs = performance.now()
+    if (this.#busy.has(slot) || nowMs < this.#notBeforeMs) return false
+    const newest = this.#newest.get(slot) ?? { itemsCount: 0, atMs: this.#startedMs }
+    const newItems = itemsCount - newest.itemsCount
+    return newItems >= everyItems || (newItems > 0 && nowMs - newest.atMs >= everySeconds * 1000)
+  }
+
+  async #now(slot: number): Promise<TakenSnapshot> {
+    try {
+      return await this.#take(slot)
+    } catch (error) {
+      const code = codeOf(error)
+      throw new RpcError(code === 'nothing_new' ? 'snapshot_nothing_new' : 'snapshot_failed', String(error), { code })
+    }
+  }
+
+  /** One at a time; who asks for one that is under way gets that one. */
+  #take(slot: number): Promise<TakenSnapshot> {
+    const running = this.#busy.get(slot)
+    if (running !== undefined) return running
+    const { log } = this.#options.machine.rules
+    const take = taking.then(() => this.#runWorker(slot))
+    taking = take.catch(() => {})
+    this.#busy.set(slot, take)
+    return take
+      .then((taken) => {
+        this.#newest.set(slot, { itemsCount: taken.itemsCount, atMs: performance.now() })
+        const { name, bytes, ms } = taken
+        this.#shown.set(slot, { last: { name, at: new Date().toISOString(), bytes, ms } })
+        this.#logger.info({ slot: sourceName(log, slot), ...taken }, 'snapshot taken')
+        return taken
+      })
+      .catch((error: unknown) => {
+        if (codeOf(error) === 'nothing_new') {
+          const newest = this.#newest.get(slot) ?? { itemsCount: 0 }
+          this.#newest.set(slot, { ...newest, atMs: performance.now() })
+        } else {
+          this.#notBeforeMs = performance.now() + PAUSE_MS
+          this.#shownOf(slot).failure = String(error)
+          this.#logger.error({ err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
+        }
+        throw error
+      })
+      .finally(() => {
+        this.#busy.delete(slot)
+        this.#show()
+      })
+  }
+
+  #runWorker(slot: number): Promise<TakenSnapshot> {
+    const { service, machine, worker: module, shape, config } = this.#options
+    const task: SnapshotTask = {
+      natsUrl: natsUrlOf(service.env),
+      log: machine.rules.log,
+      slot,
+      instance: service.instanceId,
+      directory: config.directory,
+      replicas: shape.replicas ?? 1,
+      kept: config.kept,
+      uploadBytesPerSecond: config.uploadBytesPerSecond,
+    }
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(module, { workerData: task, name: `snapshot of ${task.log}-${slot}` })
+      const stop = (): void => void worker.terminate()
+      service.shutdown.addEventListener('abort', stop)
+      worker.on('message', (result: SnapshotTaskResult) => {
+        if ('taken' in result) resolve(result.taken)
+        else reject(Object.assign(new Error(result.refused.message), { code: result.refused.code }))
+      })
+      worker.on('error', reject)
+      worker.on('exit', (code) => {
+        service.shutdown.removeEventListener('abort', stop)
+        reject(new Error(`The worker has ended with ${code}, without a snapshot.`))
+      })
+    })
+  }
+
+  #skip(slot: number, name: string, error: Error): void {
+    const { log } = this.#options.machine.rules
+    const code = error instanceof SlotHalt ? 'snapshot_differs' : codeOf(error)
+    this.#logger.error({ err: error, code, snapshot: name, slot: sourceName(log, slot) }, 'a snapshot is passed over')
+    const shown = this.#shownOf(slot)
+    shown.skipped = [...(shown.skipped ?? []), { name, code }]
+    delete shown.last
+    this.#show()
+  }
+
+  #shownOf(slot: number): Shown {
+    const shown = this.#shown.get(slot) ?? {}
+    this.#shown.set(slot, shown)
+    return shown
+  }
+
+  #show(): void {
+    const { log } = this.#options.machine.rules
+    const bySlot = Object.fromEntries([...this.#shown].sort(([a], [b]) => a - b))
+    this.#options.service.ready(`snapshots ${log}`, true, structuredClone(bySlot))
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof SnapshotBroken) return error.code
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error'
+}

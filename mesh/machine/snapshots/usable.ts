@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import type { Streams } from '../../bus.ts'
+import type { FrameHeader } from '../../frames.ts'
+import { Bucket, STREAM_OF_LOG } from '../../subjects.ts'
+import { SnapshotBroken, type SnapshotFault } from './file.ts'
+import type { Machine } from './machine.ts'
+import type { LoadedSnapshot, SnapshotName, SnapshotStore } from './store.ts'
+
+export interface SnapshotSource<State, Item, Event> {
+  readonly store: SnapshotStore
+  readonly streams: Streams
+  readonly machine: Machine<State, Item, Event>
+  /** Told of each that is passed over. */
+  readonly onSkipped: (slot: number, name: string, error: Error) => void
+}
+
+/** Snapshots of a slot that may be used now, newest first; those that may not are passed over. */
+export async function* usableSnapshots<State, Item, Event>(
+  source: SnapshotSource<State, Item, Event>,
+  slot: number,
+  lastFrame: FrameHeader,
+): AsyncGenerator<LoadedSnapshot> {
+  const { store, machine, onSkipped } = source
+  if (machine.rules.snapshots === undefined) return
+  const keptFrom = await firstKept(source, slot)
+  for (const name of await store.list(machine.rules.log, slot)) {
+    let loaded: LoadedSnapshot
+    try {
+      checkPosition(name, lastFrame, keptFrom)
+      loaded = await store.read(name)
+      await checkHeader(source, slot, loaded)
+    } catch (error) {
+      if (!(error instanceof SnapshotBroken)) throw error
+      onSkipped(slot, name.name, error)
+      continue
+    }
+    yield loaded
+  }
+}
+
+/** The slot's log has every message from this sequence on. */
+export async function firstKept<State, Item, Event>(
+  { streams, machine }: Pick<SnapshotSource<State, Item, Event>, 'streams' | 'machine'>,
+  slot: number,
+): Promise<number> {
+  const trims = await streams.bucket(Bucket.trims)
+  const entry = await trims.get(`${STREAM_OF_LOG[machine.rules.log]}.${slot}`)
+  return entry === null || entry.operation !== 'PUT' ? 0 : Number(entry.string())
+}
+
+function checkPosition({ name, sequence }: SnapshotName, { inFrom }: FrameHeader, keptFrom: number): void {
+  if (inFrom[0] <= sequence) {
+    throw new SnapshotBroken(
+      'snapshot_not_covered',
+      `${name}: the last stored frame begins at ${inFrom.join('-')}, so nothing proves that what was caused before it is stored.`,
+    )
+  }
+  if (sequence < keptFrom) {
+    throw new SnapshotBroken('snapshot_log_trimmed', `${name}: the log begins at ${keptFrom} only.`)
+  }
+}
+
+async function checkHeader<State, Item, Event>(
+  { streams, machine }: SnapshotSource<State, Item, Event>,
+  slot: number,
+  { name, sequence, header }: LoadedSnapshot,
+): Promise<void> {
+  const refuse = (code: SnapshotFault, message: string): never => {
+    throw new SnapshotBroken(code, `${name}: ${message}`)
+  }
+  const { log, snapshots } = machine.rules
+  const { stateVersion, memoryVersion, point, messageHash } = header
+  if (stateVersion !== snapshots?.version || memoryVersion !== (machine.memory?.version ?? 0)) {
+    refuse('snapshot_version_unknown', `it holds a state of version ${stateVersion}/${memoryVersion}.`)
+  }
+  if (header.log !== log || header.slot !== slot || point.applied[0] !== sequence) {
+    refuse('snapshot_invalid', `it is one of ${header.log}-${header.slot} at ${point.applied[0]}.`)
+  }
+  const message = await streams.at(STREAM_OF_LOG[log], sequence)
+  if (message === undefined || hashOfMessage(message.data) !== messageHash) {
+    refuse('snapshot_of_another_log', `${STREAM_OF_LOG[log]} does not hold the message that it ends with.`)
+  }
+}
+
+export const hashOfMessage = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')
