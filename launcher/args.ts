@@ -3,16 +3,18 @@ import type { ServiceDefinition } from './services.ts'
 
 const instancesMax = 64
 
-export type Arguments = { help: boolean; scale: ReadonlyMap<string, number> }
+export type Arguments = { help: boolean; cluster: boolean; scale: ReadonlyMap<string, number> }
 
-/** Parses `--help` and `--scale gateway=3 orders=2`; `--scale` may be said more than once. */
+/** Parses `--help`, `--cluster` and `--scale gateway=3 orders=2`; `--scale` may be said more than once. */
 export function parseArguments(argv: readonly string[], services: readonly ServiceDefinition[]): Arguments {
   const scale = new Map<string, number>()
   let help = false
+  let cluster = false
   let inScale = false
   for (const argument of argv) {
     const pair = /^(?:--scale=)?([a-z][a-z-]*)=([0-9]+)$/.exec(argument)
     if (argument === '--help' || argument === '-h') help = true
+    else if (argument === '--cluster') cluster = true
     else if (argument === '--scale') inScale = true
     else if (pair !== null && (inScale || argument.startsWith('--scale='))) {
       const [, name = '', count = ''] = pair
@@ -21,7 +23,7 @@ export function parseArguments(argv: readonly string[], services: readonly Servi
   }
   if (inScale && scale.size === 0)
     throw new PreflightError('--scale needs SERVICE=COUNT, like --scale gateway=3 orders=2')
-  return { help, scale }
+  return { help, cluster, scale }
 }
 
 function checkedCount(services: readonly ServiceDefinition[], name: string, count: number): number {
@@ -40,6 +42,7 @@ export function helpText(services: readonly ServiceDefinition[]): string {
 
   npm start
   npm start -- --scale gateway=3 engine=2 orders=2
+  npm start -- --cluster       three nats-servers, each with a copy: one may be lost without a loss
 
 Services: ${services.map(({ name }) => name).join(', ')}.
 Ctrl-C ends everything that it started. The data stays, and the next start goes on with it.

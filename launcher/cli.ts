@@ -11,12 +11,12 @@ import { projectDirectory } from './servers/directories.ts'
 const secondCtrlCMs = 1_000
 
 /** The whole of `npm start`: until it is told to stop, or cannot start. */
-export async function runCli(plan: Omit<MeshPlan, 'scale'>, argv: readonly string[]): Promise<void> {
+export async function runCli(plan: Omit<MeshPlan, 'scale' | 'cluster'>, argv: readonly string[]): Promise<void> {
   const screen = terminal()
   try {
-    const { help, scale } = parseArguments(argv, plan.services)
+    const { help, cluster, scale } = parseArguments(argv, plan.services)
     if (help) screen.text(helpText(plan.services))
-    else await runMesh({ ...plan, scale }, screen)
+    else await runMesh({ ...plan, cluster, scale }, screen)
   } catch (error) {
     process.exitCode = 1
     screen.failure('', explain(error))

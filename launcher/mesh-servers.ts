@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Composable, hasDockerCompose, startComposeServers } from './compose-servers.ts'
 import type { LauncherConfig } from './config.ts'
@@ -7,22 +8,27 @@ import type { Screen } from './screen.ts'
 import { keptSecret } from './secrets.ts'
 import type { OwnedProcess } from './servers/child-process.ts'
 import { startMariadbServer } from './servers/mariadb.ts'
-import { startNatsServer } from './servers/nats.ts'
+import { startNatsCluster, startNatsServer } from './servers/nats.ts'
 import { ProgramMissingError } from './servers/programs.ts'
 import { startRedisServer } from './servers/redis.ts'
 import { Supervisor } from './supervisor.ts'
 
-export type ServerUrls = { natsUrl: string; mysqlUrl: string; redisUrl: string }
+export type ServerUrls = { natsUrl: string; natsReplicas: string | undefined; mysqlUrl: string; redisUrl: string }
+
+const clusterServers = 3
 
 type Private = OwnedProcess & { url: string }
 
 /** NATS, MariaDB and Redis: named by the configuration, or private ones that the stack ends. */
 export async function startServers(
   config: LauncherConfig,
+  wantsCluster: boolean,
   screen: Screen,
   stack: AsyncDisposableStack,
 ): Promise<ServerUrls> {
   const { dataDirectory } = config
+  const isCluster = wantsCluster || existsSync(join(dataDirectory, 'nats-1'))
+  checkCluster(config, wantsCluster)
   const mysqlPassword = keptSecret(join(dataDirectory, 'mysql-password')).value
   const log = (name: string) => join(dataDirectory, 'log', `${name}.log`)
   const common = (name: Composable) => ({
@@ -34,7 +40,9 @@ export async function startServers(
 
   const [nats, mariadb, redis] = await allOrFirstFailure([
     provide('nats', config.natsUrl, checkNats, () =>
-      startNatsServer({ ...common('nats'), syncInterval: config.natsSyncInterval }),
+      isCluster
+        ? startNatsCluster({ ...common('nats'), syncInterval: config.natsSyncInterval, servers: clusterServers })
+        : startNatsServer({ ...common('nats'), syncInterval: config.natsSyncInterval }),
     ),
     provide('mariadb', config.mysqlUrl, checkMysql, () =>
       startMariadbServer({ ...common('mariadb'), user: 'exchange', password: mysqlPassword, bufferPool: '256M' }),
@@ -45,6 +53,7 @@ export async function startServers(
   const composed = missing.size === 0 ? undefined : await compose()
   return {
     natsUrl: nats ?? composed?.nats ?? '',
+    natsReplicas: isCluster && config.natsUrl === undefined ? `${clusterServers}` : config.env.NATS_REPLICAS,
     mysqlUrl: mariadb ?? composed?.mariadb ?? '',
     redisUrl: redis ?? composed?.redis ?? '',
   }
@@ -53,21 +62,23 @@ export async function startServers(
     name: Composable,
     named: string | undefined,
     check: (url: string) => Promise<string>,
-    start: () => Promise<Private>,
+    start: () => Promise<Private | readonly Private[]>,
   ): Promise<string | undefined> {
     if (named !== undefined) {
       screen.done(name, `${await check(named)} (named by the configuration)`)
       return named
     }
     try {
-      const server = await start()
-      const supervisor = new Supervisor(server, screen)
-      stack.defer(() => supervisor.stop())
-      supervisor.watch()
-      screen.done(name, `${withoutPassword(server.url)} (private)`)
-      return server.url
+      const servers = [await start()].flat()
+      for (const server of servers) {
+        const supervisor = new Supervisor(server, screen)
+        stack.defer(() => supervisor.stop())
+        supervisor.watch()
+        screen.done(server.spec.name, `${withoutPassword(server.url)} (private)`)
+      }
+      return servers.map(({ url }) => url).join(',')
     } catch (error) {
-      if (!(error instanceof ProgramMissingError)) throw error
+      if (!(error instanceof ProgramMissingError) || (name === 'nats' && isCluster)) throw error
       missing.set(name, error)
       return undefined
     }
@@ -83,6 +94,19 @@ export async function startServers(
     stack.defer(() => servers.stop())
     for (const name of names) screen.done(name, `${withoutPassword(servers.urls[name])} (in a container)`)
     return servers.urls
+  }
+}
+
+/** One server's store and a cluster's are not the same: the data would not be there. */
+function checkCluster({ dataDirectory, natsUrl }: LauncherConfig, wantsCluster: boolean): void {
+  if (!wantsCluster) return
+  if (natsUrl !== undefined) {
+    throw new PreflightError('--cluster starts servers of its own; unset NATS_URL, or set NATS_REPLICAS=3 for yours')
+  }
+  if (existsSync(join(dataDirectory, 'nats'))) {
+    throw new PreflightError(
+      `--cluster: the data in ${dataDirectory} belongs to a single nats-server; set EXCHANGE_DATA_DIR for a cluster`,
+    )
   }
 }
 

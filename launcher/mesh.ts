@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { LauncherConfig } from './config.ts'
 import { firstOrder } from './first-order.ts'
 import { createInstance, type Instance, unreadyChecks } from './instance.ts'
-import { startServers } from './mesh-servers.ts'
+import { type ServerUrls, startServers } from './mesh-servers.ts'
 import { notable } from './notable-lines.ts'
 import { checkDataDirectory, checkPort } from './preflight.ts'
 import { RunState } from './run-state.ts'
@@ -24,6 +24,8 @@ export type MeshPlan = {
   /** Brings the database up to date; from the project's directory. */
   migrateScript: string
   scale: ReadonlyMap<string, number>
+  /** Three nats-servers in place of one. */
+  cluster: boolean
 }
 
 /** Starts everything. What was started is on the stack at once, also when a later step fails. */
@@ -43,7 +45,7 @@ export async function startMesh(
 
   // Looked for meanwhile: its download takes longest, and nothing needs it before the end.
   const hasTraefik = traefikIsThere(screen)
-  const urls = await startServers(config, screen, stack)
+  const urls = await startServers(config, plan.cluster, screen, stack)
   const admin = adminAccount(config)
   const env = serviceEnv(config, urls, admin)
   await migrate(plan.migrateScript, env, screen)
@@ -75,14 +77,11 @@ function adminAccount(config: LauncherConfig): AdminAccount {
   return { email, password: value, isNew, path }
 }
 
-function serviceEnv(
-  config: LauncherConfig,
-  urls: { natsUrl: string; mysqlUrl: string; redisUrl: string },
-  admin: AdminAccount,
-): NodeJS.ProcessEnv {
+function serviceEnv(config: LauncherConfig, urls: ServerUrls, admin: AdminAccount): NodeJS.ProcessEnv {
   return {
     ...config.env,
     NATS_URL: urls.natsUrl,
+    NATS_REPLICAS: urls.natsReplicas,
     MYSQL_URL: urls.mysqlUrl,
     REDIS_URL: urls.redisUrl,
     EXCHANGE_MODE: config.mode,
