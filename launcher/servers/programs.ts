@@ -80,6 +80,24 @@ function redisFromTools(): string | undefined {
   return link
 }
 
+export type RabbitmqPrograms = { server: string; epmd: string }
+
+/** The plain start script: the one on the PATH asks for a system user and a system folder. */
+export async function rabbitmqPrograms(report: Report = silent): Promise<RabbitmqPrograms> {
+  const found = installedRabbitmq()
+  if (found !== undefined) return found
+  await installed('RabbitMQ', 'rabbitmq-server', [['rabbitmq-server']], report)
+  const fresh = installedRabbitmq()
+  if (fresh === undefined) throw new ProgramMissingError('RabbitMQ was installed, but rabbitmq-server is not there')
+  return fresh
+}
+
+function installedRabbitmq(): RabbitmqPrograms | undefined {
+  const server = ['/usr/lib/rabbitmq/bin/rabbitmq-server', '/opt/homebrew/sbin/rabbitmq-server'].find(isFile)
+  const epmd = which('epmd')
+  return server !== undefined && epmd !== undefined ? { server, epmd } : undefined
+}
+
 async function installed(
   title: string,
   example: string,

@@ -1,6 +1,7 @@
 import { createCommandPublisher } from '#mesh/commands.ts'
 import { createClock } from '#mesh/edge/clock.ts'
 import { followDefinitions } from '#mesh/edge/definitions.ts'
+import type { Market } from '#mesh/edge/market.ts'
 import { createIds } from '#mesh/ids.ts'
 import { counter } from '#mesh/metrics.ts'
 import type { Origin } from '#mesh/protocol/common.ts'
@@ -17,9 +18,13 @@ export interface StartedIngest {
   readonly ingest: Ingest
   /**
    * Begins to hand results on, in the order of each member's log. `publish` is fulfilled when the broker has confirmed them all;
-   * a rejection (at once where the broker is away): they come again.
+   * a rejection (at once where the broker is away): they come again. Stop it while the broker is away, so that another
+   * instance, which may have it, takes the slots over.
    */
   startResults(publish: (results: readonly Result[]) => Promise<void>): Promise<Feed>
+  /** For a source with a feed of its own. */
+  marketOf(instrument: string): Market | undefined
+  countResults(told: readonly Pick<Result, 'outcome'>[]): void
 }
 
 const messages = counter('ingest_messages_total', 'Messages by what became of them; code where they were refused.', [
@@ -86,10 +91,15 @@ export async function startIngest(
   })
   service.onStop(() => ingest.stop())
 
+  const countResults = (told: readonly Pick<Result, 'outcome'>[]): void => {
+    for (const { outcome } of told) results.inc({ origin, outcome })
+  }
   return {
     ingest,
-    startResults: async (publish) => {
-      const feed = await runFeed({
+    marketOf: definitions.market,
+    countResults,
+    startResults: (publish) =>
+      runFeed({
         bus: nats,
         log,
         instanceId: service.instanceId,
@@ -100,14 +110,9 @@ export async function startIngest(
         handle: (slot, frame) => {
           const told = resultsOf(frame, slot, origin, definitions.market)
           if (told.length === 0) return undefined
-          return publish(told).then(() => {
-            for (const { outcome } of told) results.inc({ origin, outcome })
-          })
+          return publish(told).then(() => countResults(told))
         },
-      })
-      service.onStop(() => feed.stop())
-      return feed
-    },
+      }),
   }
 }
 

@@ -97,12 +97,13 @@ class LeaseTable implements Leases {
     this.#instanceId = instanceId
     this.#logger = logger
     this.#wakes = wakes
-    nats.subscribe(aliveSubject(log), {
+    const hearing = nats.subscribe(aliveSubject(log), {
       callback: (error, message) => {
         if (!error) this.#hear(message.json<Alive>())
       },
     })
     this.#timers = [
+      () => hearing.unsubscribe(),
       this.#time.every(ALIVE_MS, () => this.#beat()),
       this.#time.every(DECIDE_MS, () => {
         for (const each of [...wakes]) each()

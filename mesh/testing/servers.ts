@@ -5,6 +5,7 @@ import type { OwnedProcess } from '#launcher/servers/child-process.ts'
 import { type KafkaServer, startKafkaServer } from '#launcher/servers/kafka.ts'
 import { type MariadbServer, startMariadbServer } from '#launcher/servers/mariadb.ts'
 import { type NatsServer, startNatsCluster, startNatsServer } from '#launcher/servers/nats.ts'
+import { type RabbitmqServer, startRabbitmqServer } from '#launcher/servers/rabbitmq.ts'
 import { type RedisServer, startRedisServer } from '#launcher/servers/redis.ts'
 import { startTraefikServer, type TraefikServer } from '#launcher/servers/traefik.ts'
 
@@ -51,6 +52,11 @@ export async function startMariadb(): Promise<Private<MariadbServer>> {
 
 export async function startRedis(): Promise<Private<RedisServer>> {
   return await inScratch((directory) => startRedisServer({ directory }))
+}
+
+/** A RabbitMQ without queues, for user guest; it is up in about five seconds. */
+export async function startRabbitmq(): Promise<Private<RabbitmqServer>> {
+  return await inScratch((directory) => startRabbitmqServer({ directory }))
 }
 
 /** A Kafka broker without topics. It makes none by itself; it is up in about five seconds. */
