@@ -54,6 +54,7 @@ const SERVICES = {
 const MORE_SERVICES = {
   'event-log': 'services/event-log/main.ts',
   'ingest-kafka': 'services/ingest-kafka/main.ts',
+  'ingest-rabbitmq': 'services/ingest-rabbitmq/main.ts',
 } as const
 
 const SCRIPTS = { ...SERVICES, ...MORE_SERVICES }
