@@ -24,14 +24,18 @@ const EVENT = 5
  */
 export class RecentOrders {
   readonly #closedMax: number
-  readonly #closed = new Map<number, OrderWithFills>()
+  /** Two generations: the older one goes as a whole, which costs nothing per order. */
+  #closed = new Map<number, OrderWithFills>()
+  #closedBefore = new Map<number, OrderWithFills>()
+  /** When the younger generation began. */
+  #closedSinceUs = 0
   #positions = new Rows(ROW_SIZE)
   #index = new RowIndex((row) => hashNumber(this.#idOf(row)))
   /** `undefined` where there are more than are kept. */
   readonly #fills = new Map<number, Fill[] | undefined>()
   #fillsCount = 0
 
-  /** `closedMax`: how many closed orders are kept at most. */
+  /** `closedMax`: how many closed orders are kept at most; at least half of them are. */
   constructor(closedMax: number) {
     this.#closedMax = closedMax
   }
@@ -50,7 +54,7 @@ export class RecentOrders {
   }
 
   closed(orderId: number, timeUs: number): OrderWithFills | undefined {
-    const found = this.#closed.get(orderId)
+    const found = this.#closed.get(orderId) ?? this.#closedBefore.get(orderId)
     return found !== undefined && found.order.updatedAtUs >= timeUs - RECENT_US ? found : undefined
   }
 
@@ -69,7 +73,9 @@ export class RecentOrders {
   }
 
   pack(packer: Packer): void {
-    packer.json([...this.#closed.values()]).json([...this.#fills].map(([orderId, fills]) => [orderId, fills ?? null]))
+    packer
+      .json([...this.#closedBefore.values(), ...this.#closed.values()])
+      .json([...this.#fills].map(([orderId, fills]) => [orderId, fills ?? null]))
     this.#positions.pack(packer)
     this.#index.pack(packer)
   }
@@ -78,8 +84,9 @@ export class RecentOrders {
   static unpack(closedMax: number, packed: Unpacker): RecentOrders {
     const recent = new RecentOrders(closedMax)
     const closed = packed.json() as OrderWithFills[]
-    for (const each of closed.slice(Math.max(0, closed.length - closedMax)))
-      recent.#closed.set(each.order.orderId, each)
+    for (const each of closed.slice(Math.max(0, closed.length - Math.ceil(closedMax / 2)))) {
+      recent.#closedBefore.set(each.order.orderId, each)
+    }
     for (const [orderId, fills] of packed.json() as [number, Fill[] | null][]) {
       recent.#fills.set(orderId, fills ?? undefined)
       recent.#fillsCount += fills?.length ?? 0
@@ -128,11 +135,13 @@ export class RecentOrders {
   }
 
   #keepClosed(closed: OrderWithFills, timeUs: number): void {
-    this.#closed.set(closed.order.orderId, closed)
-    for (const [orderId, { order }] of this.#closed) {
-      if (this.#closed.size <= this.#closedMax && order.updatedAtUs >= timeUs - RECENT_US) return
-      this.#closed.delete(orderId)
+    const full = this.#closed.size >= this.#closedMax / 2
+    if (full || this.#closedSinceUs < timeUs - RECENT_US) {
+      this.#closedBefore = this.#closed
+      this.#closed = new Map()
+      this.#closedSinceUs = timeUs
     }
+    if (this.#closedMax > 0) this.#closed.set(closed.order.orderId, closed)
   }
 
   #setPosition(orderId: number, position: string): void {
