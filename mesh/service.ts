@@ -1,7 +1,8 @@
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import pino, { type Logger } from 'pino'
 import { wholeNumber } from './config.ts'
+import { metricsContentType, metricsText } from './metrics.ts'
 
 /** What every process of the mesh stands on. */
 export interface Service {
@@ -134,8 +135,15 @@ function watchConnection(nats: NatsConnection, tell: (ok: boolean) => void): voi
   })()
 }
 
+async function answerMetrics(response: ServerResponse): Promise<void> {
+  const text = await metricsText()
+  response.writeHead(200, { 'content-type': metricsContentType })
+  response.end(text)
+}
+
 async function serveHealth(health: Health, port: number, host = '127.0.0.1'): Promise<() => void> {
   const server = createServer((request, response) => {
+    if (request.url === '/metrics') return void answerMetrics(response)
     const live = request.url === '/health/live'
     const ready = request.url === '/health/ready'
     const report = health.report()
