@@ -27,10 +27,14 @@ export class PositionLost extends Error {
   readonly code = 'position_lost'
 }
 
+const NO_RECORDS: ReadonlyMap<string, readonly KafkaRecord[]> = new Map()
+
 /** A request to the broker has about so many characters of records. */
 const REQUEST_CHARS_MAX = 512 * 1024
 /** A transaction of a writer that died is ended by the broker after so long, unless its successor does it before. */
 const TRANSACTION_MS_MAX = 30_000
+/** A position moves on alone after so long, where frames had no records for this projection. */
+const IDLE_MS = 10_000
 /** A position is written anew after so long without news: the broker forgets what is older than its `offsets.retention`. */
 const REFRESH_MS = 3_600_000
 
@@ -39,11 +43,11 @@ const REFRESH_MS = 3_600_000
  * transactional id is the slot's: who opens it ends what an earlier writer left open and locks him out, before the position
  * is read. So a reader that reads committed records alone reads each once, whoever died where.
  */
-export async function openKafkaSink<Event>(
+export async function openKafkaSink<Event, Batch extends RecordBatch<Event>>(
   kafka: Kafka,
   place: KafkaPlace,
-  log: Logger,
-): Promise<Sink<RecordBatch<Event>>> {
+  { log, onStored }: { readonly log: Logger; readonly onStored?: ((batch: Batch) => void) | undefined },
+): Promise<Sink<Batch>> {
   const { projection, slot, positionTopic } = place
   const producer = kafka.producer({
     transactionalId: `${projection}-${slot}`,
@@ -58,29 +62,37 @@ export async function openKafkaSink<Event>(
     await producer.connect()
     await lockOthersOut(producer)
     const stored = await withAdmin(kafka, (admin) => storedProgress(admin, place))
+    let progress = stored ?? NOTHING_WRITTEN
+    let writtenFrame = progress.frameSequence
     let writtenAtMs = Number.NEGATIVE_INFINITY
-    const commit = async (progress: Progress, records: ReadonlyMap<string, readonly KafkaRecord[]>): Promise<void> => {
+    const commit = async (to: Progress, records: ReadonlyMap<string, readonly KafkaRecord[]>): Promise<void> => {
       const transaction = await producer.transaction()
       for (const [topic, messages] of records) await sendAll(transaction, { topic, partition: slot }, messages)
-      const offset = { partition: slot, offset: String(progress.frameSequence), metadata: JSON.stringify(progress) }
+      const offset = { partition: slot, offset: String(to.frameSequence), metadata: JSON.stringify(to) }
       await transaction.sendOffsets({
         consumerGroupId: projection,
         topics: [{ topic: positionTopic, partitions: [offset] }],
       })
       await transaction.commit()
+      writtenFrame = to.frameSequence
       writtenAtMs = performance.now()
     }
-    let progress = stored ?? NOTHING_WRITTEN
+    const move = (to: Progress, records: ReadonlyMap<string, readonly KafkaRecord[]>): Promise<void> =>
+      asSteppedDown(place, commit(to, records))
     // From now on a position that is missing is a position that was lost.
-    if (stored === undefined) await commit(progress, new Map())
+    if (stored === undefined) await commit(progress, NO_RECORDS)
     return {
       progress,
       write: async (batch, { to }) => {
-        await asSteppedDown(place, commit(to, batch.records()))
+        const records = batch.records()
+        if (records.size > 0) await move(to, records)
         progress = to
+        onStored?.(batch)
       },
       keepAlive: async () => {
-        if (performance.now() - writtenAtMs > REFRESH_MS) await asSteppedDown(place, commit(progress, new Map()))
+        const quietMs = performance.now() - writtenAtMs
+        const isBehind = writtenFrame !== progress.frameSequence
+        if (quietMs > (isBehind ? IDLE_MS : REFRESH_MS)) await move(progress, NO_RECORDS)
       },
       close,
     }
@@ -88,6 +100,18 @@ export async function openKafkaSink<Event>(
     close()
     throw error
   }
+}
+
+/**
+ * Whether every slot has a position. Until then nobody else may write to the partitions of the topic: a partition with records
+ * and without a position is one whose position was lost.
+ */
+export async function positionsAreThere(kafka: Kafka, place: Omit<KafkaPlace, 'slot'>): Promise<boolean> {
+  const { projection, positionTopic } = place
+  const [offsets] = await withAdmin(kafka, (admin) =>
+    admin.fetchOffsets({ groupId: projection, topics: [positionTopic] }),
+  )
+  return offsets !== undefined && offsets.partitions.every(({ metadata }) => Boolean(metadata))
 }
 
 /** The first transaction of a producer takes the transactional id over. */

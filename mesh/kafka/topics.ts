@@ -1,8 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka } from 'kafkajs'
+import type { Service } from '#mesh/service.ts'
 
 export interface TopicSpec {
   readonly topic: string
+  /** At its creation. */
   readonly partitions: number
+  /** Its partitions are slots: another number of them is refused. */
+  readonly bySlot?: true
   /** Settings at its creation, as Kafka names them. */
   readonly config?: Readonly<Record<string, string>>
 }
@@ -16,11 +21,31 @@ export class TopicMismatch extends Error {
 /** Messages have places for whole commands with all their fills. */
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 
+const RETRY_MS = 1_000
+
+/** Makes sure of the topics as soon as Kafka is there. False: the process stops first. */
+export async function topicsAreThere(
+  { log, shutdown }: Pick<Service, 'log' | 'shutdown'>,
+  kafka: Kafka,
+  specs: readonly TopicSpec[],
+): Promise<boolean> {
+  while (!shutdown.aborted) {
+    try {
+      await ensureTopics(kafka, specs)
+      return true
+    } catch (error) {
+      log.warn({ err: error }, 'the topics in Kafka are not there yet')
+      await sleep(RETRY_MS, undefined, { signal: shutdown }).catch(() => {})
+    }
+  }
+  return false
+}
+
 /**
  * Makes the topics where they are missing, with the broker's default of copies. Safe from several processes at once.
- * @throws TopicMismatch when one that is there has another number of partitions.
+ * @throws TopicMismatch
  */
-export async function ensureTopics(kafka: Kafka, specs: readonly TopicSpec[]): Promise<void> {
+async function ensureTopics(kafka: Kafka, specs: readonly TopicSpec[]): Promise<void> {
   const admin = kafka.admin()
   await admin.connect()
   try {
@@ -39,9 +64,9 @@ export async function ensureTopics(kafka: Kafka, specs: readonly TopicSpec[]): P
       })
     }
     const { topics } = await admin.fetchTopicMetadata({ topics: specs.map(({ topic }) => topic) })
-    for (const { topic, partitions } of specs) {
+    for (const { topic, partitions, bySlot } of specs) {
       const found = topics.find(({ name }) => name === topic)?.partitions.length ?? 0
-      if (found === partitions) continue
+      if (found === partitions || (found > 0 && !bySlot)) continue
       throw new TopicMismatch(`Topic ${topic} has ${found} partitions; ${partitions} are needed, one for each slot.`)
     }
   } finally {

@@ -1,9 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Kafka } from 'kafkajs'
 import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { createKafka } from '#mesh/kafka/client.ts'
 import { runKafkaProjection } from '#mesh/kafka/projection.ts'
-import { ensureTopics, type TopicSpec } from '#mesh/kafka/topics.ts'
+import { topicsAreThere } from '#mesh/kafka/topics.ts'
 import { createPool } from '#mesh/mysql.ts'
 import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import type { DefinitionEvent } from '#mesh/protocol/definitions.ts'
@@ -17,8 +15,6 @@ import { marketEvent } from './domain/market-events.ts'
 import { EventRecords } from './domain/records.ts'
 import { TOPICS_OF_LOG } from './domain/topics.ts'
 
-const RETRY_MS = 1_000
-
 await runService('event-log', async (service) => {
   const config = readConfig(service.env)
   const kafka = createKafka({ kafkaUrl: config.kafkaUrl, clientId: service.instanceId, log: service.log })
@@ -30,10 +26,15 @@ await runService('event-log', async (service) => {
 
   const slots = { accounts: config.accountSlots, markets: config.marketSlots, definitions: 1 }
   const specs = Object.values(Log).flatMap((log) =>
-    TOPICS_OF_LOG[log].map((topic) => ({ topic, partitions: slots[log], config: retention(config.retentionHours) })),
+    TOPICS_OF_LOG[log].map((topic) => ({
+      topic,
+      partitions: slots[log],
+      bySlot: true as const,
+      config: retention(config.retentionHours),
+    })),
   )
   const begin = async (): Promise<void> => {
-    if (!(await topicsAreThere(kafka, specs))) return
+    if (!(await topicsAreThere(service, kafka, specs))) return
     service.ready('topics', true)
     const common = (log: Log) => ({
       service,
@@ -58,19 +59,6 @@ await runService('event-log', async (service) => {
     })
   }
   void begin()
-
-  async function topicsAreThere(client: Kafka, wanted: readonly TopicSpec[]): Promise<boolean> {
-    while (!service.shutdown.aborted) {
-      try {
-        await ensureTopics(client, wanted)
-        return true
-      } catch (error) {
-        service.log.warn({ err: error }, 'the event log begins as soon as Kafka is there')
-        await sleep(RETRY_MS, undefined, { signal: service.shutdown }).catch(() => {})
-      }
-    }
-    return false
-  }
 })
 
 function retention(hours: number): Record<string, string> {
