@@ -1,0 +1,169 @@
+import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib'
+
+export interface Told {
+  readonly id: string
+  readonly routingKey: string
+  readonly outcome: string
+  readonly requestId: string | undefined
+  // biome-ignore lint/suspicious/noExplicitAny: what comes over the wire is asserted field by field
+  readonly body: any
+}
+
+export interface Message {
+  readonly queue: string
+  readonly body: object | string | Buffer
+  readonly token?: string
+  readonly memberId?: number
+  readonly messageId?: string
+  readonly headers?: Readonly<Record<string, unknown>>
+}
+
+/** A broker's system: sends messages, and keeps everything that it is told. It connects again when the connection breaks. */
+export class RabbitmqClient implements AsyncDisposable {
+  readonly #url: string
+  readonly #results = 'test.results'
+  #connection: ChannelModel | undefined
+  #channel: ConfirmChannel | undefined
+  #closed = false
+  /** By id, first come first. */
+  readonly told = new Map<string, Told>()
+  /** All that arrived, the same one several times included. */
+  receivedCount = 0
+  readonly #waiting = new Set<() => void>()
+
+  private constructor(url: string) {
+    this.#url = url
+  }
+
+  /** `keys`: which results are kept, by their routing keys. */
+  static async connect(url: string, keys: readonly string[] = ['#']): Promise<RabbitmqClient> {
+    const client = new RabbitmqClient(url)
+    await client.#connect(keys)
+    return client
+  }
+
+  async #connect(keys: readonly string[]): Promise<void> {
+    const connection = await connect(this.#url)
+    connection.on('error', () => {})
+    connection.on('close', () => {
+      this.#channel = undefined
+      if (!this.#closed) void this.#connectAgain(keys)
+    })
+    const channel = await connection.createConfirmChannel()
+    channel.on('error', () => {})
+    await channel.assertExchange('orders.events', 'topic', { durable: true })
+    await channel.assertQueue(this.#results, { durable: true })
+    for (const key of keys) await channel.bindQueue(this.#results, 'orders.events', key)
+    await channel.prefetch(1000)
+    await channel.consume(this.#results, (message) => {
+      if (message === null) return
+      const { messageId, type, correlationId } = message.properties
+      this.receivedCount++
+      if (!this.told.has(messageId)) {
+        this.told.set(messageId, {
+          id: messageId,
+          routingKey: message.fields.routingKey,
+          outcome: type,
+          requestId: correlationId,
+          body: JSON.parse(message.content.toString()),
+        })
+      }
+      channel.ack(message)
+      for (const wake of this.#waiting) wake()
+    })
+    this.#connection = connection
+    this.#channel = channel
+  }
+
+  async #connectAgain(keys: readonly string[]): Promise<void> {
+    while (!this.#closed) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      const connected = await this.#connect(keys).then(
+        () => true,
+        () => false,
+      )
+      if (connected) return
+    }
+  }
+
+  /** Sends until the broker has confirmed it: it may come twice. */
+  async send({ queue, body, token, memberId, messageId, headers }: Message): Promise<void> {
+    const content = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+    const options = {
+      persistent: true,
+      ...(messageId === undefined ? {} : { messageId }),
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(memberId === undefined ? {} : { 'x-member-id': String(memberId) }),
+        ...headers,
+      },
+    }
+    for (;;) {
+      const channel = this.#channel
+      const sent = await new Promise<boolean>((resolve) => {
+        if (channel === undefined) return resolve(false)
+        try {
+          channel.sendToQueue(queue, content, options, (error) => resolve(error === null || error === undefined))
+        } catch {
+          resolve(false)
+        }
+      })
+      if (sent) return
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  /** The first result that fits, also of those that came before. */
+  async result(fits: (told: Told) => boolean, msMax = 20_000): Promise<Told> {
+    let found: Told | undefined
+    await this.until(() => {
+      found = [...this.told.values()].find(fits)
+      return found !== undefined
+    }, msMax)
+    if (found === undefined) throw new Error('unreachable')
+    return found
+  }
+
+  /** Looks again whenever something has arrived. */
+  async until(holds: () => boolean, msMax: number): Promise<void> {
+    if (holds()) return
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        settle()
+      }
+      const look = (): void => {
+        if (holds()) end(resolve)
+      }
+      const timer = setTimeout(() => {
+        const last = [...this.told.values()].slice(-3).map(({ body }) => JSON.stringify(body))
+        end(() =>
+          reject(new Error(`Not told within ${msMax} ms. ${this.told.size} results, the last: ${last.join('\n')}`)),
+        )
+      }, msMax)
+      this.#waiting.add(look)
+    })
+  }
+
+  /** The next dead letter, waited for. */
+  async deadLetter(msMax = 10_000): Promise<{ readonly content: Buffer; readonly headers: Record<string, unknown> }> {
+    const deadlineMs = performance.now() + msMax
+    while (performance.now() < deadlineMs) {
+      const message = await this.#channel?.get('orders.dead', { noAck: true })
+      if (message) return { content: message.content, headers: message.properties.headers ?? {} }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    throw new Error('There is no dead letter.')
+  }
+
+  /** Messages that wait in a queue. */
+  async waiting(queue: string): Promise<number> {
+    return (await this.#channel?.checkQueue(queue))?.messageCount ?? Number.NaN
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await this.#connection?.close().catch(() => {})
+  }
+}
