@@ -8,6 +8,7 @@ import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { isFault, parseNewOrder } from '#mesh/edge/new-order.ts'
 import { createIds } from '#mesh/ids.ts'
 import { createPool } from '#mesh/mysql.ts'
+import type { Reply } from '#mesh/protocol/replies.ts'
 import { createReplyListener } from '#mesh/replies.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import { seedMembers } from '#mesh/seeding.ts'
@@ -215,7 +216,7 @@ describe('REST: too much, and parts that fail', function () {
       assert.equal((await client.ok('GET', '/accounts')).accounts[0].held, '100')
     })
 
-    it('is found when it was stored after all, and not accepted when it was not', async () => {
+    it('is found when it was stored after all, and not accepted when it was not; its place is found when nobody says it', async () => {
       const { memberId, client } = await member()
       // A gateway's own parts on the real bus, with a publisher that hears no ack of the next order, stored or lost.
       const log = pino({ level: 'silent' })
@@ -234,21 +235,28 @@ describe('REST: too much, and parts that fail', function () {
       await known
       const publisher = createCommandPublisher(nats)
       const replies = createReplyListener(nats, 'faulty-gateway')
-      let next: 'stored' | 'lost' = 'stored'
+      let next: 'stored' | 'lost' | 'heard' = 'stored'
       const deaf: typeof publisher = {
         append: async (kind, slot, item) => {
-          if ((item as { type?: string }).type !== 'PlaceOrder') return publisher.append(kind, slot, item)
+          if ((item as { type?: string }).type !== 'PlaceOrder' || next === 'heard') {
+            return publisher.append(kind, slot, item)
+          }
           // Nobody hears the result of it either.
           if (next === 'stored') await publisher.append(kind, slot, { ...item, replyTo: '' })
           throw new RpcError('publish_unknown', 'No ack.')
         },
+      }
+      // As the engine's new owner answers what its predecessor stored.
+      const placeless: typeof replies = {
+        ...replies,
+        expect: async (...args) => ({ ...(await replies.expect(...args)), position: undefined }) as unknown as Reply,
       }
       const orderReads = createOrderReads(reads)
       const trading = createTrading({
         instanceId: 'faulty-gateway',
         nextId: createIds(nats).next,
         nowUs: () => Date.now() * 1000,
-        commander: createCommander(deaf, replies, 2_000),
+        commander: createCommander(deaf, placeless, 2_000),
         publisher,
         replies,
         slots,
@@ -273,6 +281,11 @@ describe('REST: too much, and parts that fail', function () {
       )
       await client.refused([404, 'order_not_found'], 'GET', '/order/client:lost')
       assert.equal((await client.ok('GET', '/accounts')).accounts[0].held, '100')
+
+      next = 'heard'
+      const heard = await place('heard')
+      assert.deepEqual([heard.order.status, heard.repeated], ['new', false])
+      assert.equal((await client.ok('GET', '/order/client:heard')).sequence, heard.sequence)
       slots.stop()
       await definitions.stop()
     })

@@ -120,6 +120,19 @@ export function createTrading(parts: TradingParts): Trading {
     }
   }
 
+  /** An engine slot's new owner does not know where its predecessor has stored an outcome; the account slot does. */
+  const doneAs = async (member: Member, reply: Extract<Reply, { kind: 'order' }>): Promise<OrderResult> => {
+    const { order, fills, position, cause } = reply
+    if (position !== undefined) return { order, fills, sequence: sequenceOf(position), repeated: false }
+    const { orderId, clientOrderId } = order
+    const unknown = (error?: unknown) => new Problem('outcome_unknown', { orderId, clientOrderId }, { cause: error })
+    const found = await reads.order(member, { orderId }).catch((error: unknown) => {
+      throw unknown(error)
+    })
+    if (found === undefined) throw unknown()
+    return { ...resultOf(found), ...(cause === 'placed' ? {} : { fills }), repeated: false }
+  }
+
   const place: Trading['place'] = async (member, order, trace) => {
     const { definition } = order.market
     slots.check(Log.accounts, member.slot)
@@ -152,12 +165,7 @@ export function createTrading(parts: TradingParts): Trading {
     const { commandId: orderId, clientOrderId } = command
     switch (reply.kind) {
       case 'order':
-        return {
-          order: reply.order,
-          fills: reply.fills,
-          sequence: sequenceOf(reply.position ?? ''),
-          repeated: false,
-        }
+        return doneAs(member, reply)
       case 'rejected':
         return { order: reply.order, fills: [], sequence: sequenceOf(reply.position ?? ''), repeated: false }
       case 'repeat':
@@ -181,9 +189,7 @@ export function createTrading(parts: TradingParts): Trading {
       if (isUnknown(error)) throw new Problem('outcome_unknown', name, { cause: error })
       throw error
     }
-    if (reply.kind === 'order') {
-      return { order: reply.order, fills: reply.fills, sequence: sequenceOf(reply.position ?? ''), repeated: false }
-    }
+    if (reply.kind === 'order') return doneAs(member, reply)
     if (reply.kind === 'refused' || reply.kind === 'ledgerRefused') {
       const orderId = reply.kind === 'refused' && reply.orderId !== 0 ? { orderId: reply.orderId } : {}
       throw new Problem(reply.code, reply.code === 'order_not_found' ? {} : { ...name, ...orderId })

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { type BucketView, followBucket } from '../buckets.ts'
 import { type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
 import { ALIVE_MS, aliveSubject, Bucket } from '../subjects.ts'
-import type { Time } from '../time.ts'
+import { sleep, type Time } from '../time.ts'
 
 /** Who may run a slot. Written by compare-and-set; good for liveness only, the frames' own compare-and-set keeps order. */
 interface LeaseEntry {
@@ -34,6 +34,8 @@ export interface Leases {
   untilHeld(slot: number): Promise<void>
   /** Whether this instance holds it, as far as it knows. */
   holds(slot: number): boolean
+  /** Whether another instance that lives holds it. Listens long enough to know who lives. */
+  isOthers(slot: number): Promise<boolean>
   /** `lost`: somebody else has taken it. `move`: it should go to another instance. Undefined when the process stops. */
   untilGone(slot: number): Promise<'lost' | 'move' | undefined>
   /** Lets go of a slot, for whoever should have it; when this process stops, for one of the others. */
@@ -138,6 +140,13 @@ class LeaseTable implements Leases {
   holds(slot: number): boolean {
     const entry = this.#entry(slot)
     return entry?.instance === this.#instanceId && entry.state === 'held'
+  }
+
+  async isOthers(slot: number): Promise<boolean> {
+    const listenedMs = this.#time.nowMs() - this.#startedAtMs
+    if (listenedMs < SILENT_MS_MAX) await sleep(this.#time, SILENT_MS_MAX - listenedMs)
+    const entry = this.#entry(slot)
+    return entry?.state === 'held' && entry.instance !== this.#instanceId && this.#lives(entry.instance)
   }
 
   async untilGone(slot: number): Promise<'lost' | 'move' | undefined> {

@@ -39,7 +39,8 @@ export interface RunningSlots {
 export interface SlotStatus {
   readonly log: Log
   readonly slot: number
-  readonly state: 'waiting' | 'replaying' | 'following' | 'running' | 'halted'
+  /** `differs`: this instance makes something else of the log than the owner, and keeps out of it. */
+  readonly state: 'waiting' | 'replaying' | 'following' | 'running' | 'halted' | 'differs'
   readonly epoch: number
   readonly appliedSequence: number
   /** Items applied since the log began. */
@@ -60,6 +61,8 @@ export interface HaltEntry {
 /** How often a halted slot is looked at again. */
 const HALTED_LOOK_MS = 1_000
 const RETRY_MS = 100
+/** A cleared slot's last owner starts anew at once, the others so much later: until then they run what else it had. */
+const OTHERS_AFTER_MS = 5_000
 
 /**
  * Runs a machine over its slots: recovers each from its log and follows it; owns those whose turn it is, stores their frames
@@ -228,8 +231,9 @@ class SlotRunner<State, Item, Event> {
   }
 
   async #halt(error: SlotHalt): Promise<void> {
-    this.#enter('halted')
     this.#leases.follows(this.#slot, false)
+    if (await this.#leases.isOthers(this.#slot)) return await this.#keepOut(error)
+    this.#enter('halted')
     this.#settled()
     this.#retire?.()
     this.#retire = undefined
@@ -244,6 +248,24 @@ class SlotRunner<State, Item, Event> {
     }
     await this.#halts.put(this.#key, JSON.stringify(entry))
     void this.#untilCleared()
+  }
+
+  /** Not the owner's trouble: if it is, the owner will find out and halt the slot itself. */
+  async #keepOut(error: SlotHalt): Promise<void> {
+    this.#enter('differs')
+    this.#settled()
+    this.#logger.fatal({ err: error, code: error.code }, 'this instance cannot follow the slot, its owner goes on')
+    const time = timeOf(this.#options.service.nats)
+    void (async () => {
+      while (!this.#stopped && (await this.#leases.isOthers(this.#slot))) {
+        if (await this.#isHalted().catch(() => false)) {
+          this.#enter('halted')
+          return await this.#untilCleared()
+        }
+        await sleep(time, HALTED_LOOK_MS)
+      }
+      if (!this.#stopped) this.#options.service.fail(new Error(`Slot ${this.#key} has no owner; recovering it.`))
+    })()
   }
 
   async #isHalted(): Promise<boolean> {
@@ -269,7 +291,9 @@ class SlotRunner<State, Item, Event> {
       await sleep(timeOf(this.#options.service.nats), HALTED_LOOK_MS)
       if (this.#stopped) return
       const halted = await this.#isHalted().catch(() => true)
-      if (!halted) return this.#options.service.fail(new Error(`Slot ${this.#key} was cleared; recovering it.`))
+      if (halted) continue
+      if (!this.#leases.holds(this.#slot)) await sleep(timeOf(this.#options.service.nats), OTHERS_AFTER_MS)
+      return this.#fail(new Error(`Slot ${this.#key} was cleared; recovering it.`))
     }
   }
 }
