@@ -39,10 +39,11 @@ await runService('gateway', async (service) => {
   const verifier = createTokenVerifier({
     nats,
     log,
+    replicas: shape.replicas,
     ...(env.TOKEN_ISSUER === undefined ? {} : { issuer: env.TOKEN_ISSUER }),
     ...(env.TOKEN_AUDIENCE === undefined ? {} : { audience: env.TOKEN_AUDIENCE }),
   })
-  const slots = watchSlots(nats, log)
+  const slots = watchSlots(nats, log, shape.replicas)
   service.ready('definitions', false)
   const definitions = await followDefinitions(nats, () => service.ready('definitions', true), service.fail)
   const gateways = countGateways(nats, instanceId)
@@ -51,7 +52,7 @@ await runService('gateway', async (service) => {
   const publisher = createCommandPublisher(nats)
   const replies = createReplyListener(nats, instanceId)
   const commander = createCommander(publisher, replies, config.resultMsMax)
-  const reads = await createReads(nats, slots)
+  const reads = createReads(nats, slots)
   const orderReads = createOrderReads(reads)
   const trading = createTrading({
     instanceId,

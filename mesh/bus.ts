@@ -14,13 +14,19 @@ export interface Bus {
   subscribe(
     subject: string,
     options: { readonly queue?: string; readonly callback: (error: Error | null, message: BusMessage) => void },
-  ): { unsubscribe(): void }
+  ): BusSubscription
   request(subject: string, payload: string, options: { readonly timeout: number }): Promise<BusMessage>
   status(): AsyncIterable<{ readonly type: string }>
   isClosed(): boolean
   isDraining(): boolean
   readonly streams?: Streams
   readonly time?: Time
+}
+
+export interface BusSubscription {
+  unsubscribe(): void
+  /** Takes no more, but what is on its way here. */
+  drain?(): Promise<void>
 }
 
 export interface BusMessage {

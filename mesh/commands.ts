@@ -1,6 +1,6 @@
 import { type Bus, timeOf } from './bus.ts'
 import { RpcError } from './rpc.ts'
-import { createStore } from './store.ts'
+import { createStore, StoreRefused } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
 
 /** Where a command was stored: the stream's sequence and its place in the message. */
@@ -12,7 +12,8 @@ export interface Stored {
 export interface CommandPublisher {
   /**
    * Appends a command to a slot's log. What is appended within one turn of the event loop travels as one message.
-   * Rejects with `RpcError` code `publish_unknown` when no ack came in time: it may be stored all the same.
+   * Rejects with `RpcError` code `publish_unknown` when no ack came in time: it may be stored all the same; with
+   * `publish_refused` when the bus did not take it: it is not stored, and never will be.
    */
   append(log: Log, slot: number, item: object): Promise<Stored>
 }
@@ -48,8 +49,9 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
         batch.waiting[index]?.resolve({ sequence, index })
       }
     } catch (error) {
-      const unknown = new RpcError('publish_unknown', `No ack from the log: ${String(error)}`)
-      for (const { reject } of batch.waiting) reject(unknown)
+      const code = error instanceof StoreRefused ? 'publish_refused' : 'publish_unknown'
+      const failure = new RpcError(code, `No ack from the log: ${String(error)}`)
+      for (const { reject } of batch.waiting) reject(failure)
     }
   }
 

@@ -1,5 +1,6 @@
 import { RequestError, TimeoutError } from '@nats-io/transport-node'
-import type { Bus, BusMessage } from './bus.ts'
+import { type Bus, type BusMessage, type BusSubscription, timeOf } from './bus.ts'
+import { sleep } from './time.ts'
 
 /** A refusal or failure with a stable, public code. Texts may change. */
 export class RpcError extends Error {
@@ -30,14 +31,52 @@ export function serveRpc(
   queue: string | undefined,
   handler: (request: unknown) => Promise<object>,
   onFailure: (error: unknown) => void = () => {},
-): { unsubscribe(): void } {
-  return nats.subscribe(subject, {
+): Served {
+  const underWay = new Set<Promise<void>>()
+  const subscription = nats.subscribe(subject, {
     ...(queue === undefined ? {} : { queue }),
     callback: (error, message) => {
-      if (error) onFailure(error)
-      else void answer(message, handler, onFailure)
+      if (error) return onFailure(error)
+      const answering = answer(message, handler, onFailure).finally(() => underWay.delete(answering))
+      underWay.add(answering)
     },
   })
+  const served: Served = {
+    drain: async () => {
+      all.delete(served)
+      await endSubscription(subscription)
+      await Promise.all(underWay)
+    },
+  }
+  const all = servedOn(nats)
+  all.add(served)
+  return served
+}
+
+export interface Served {
+  /** Takes no more requests, and ends when those that came are answered. */
+  drain(): Promise<void>
+}
+
+const servedByBus = new WeakMap<Bus, Set<Served>>()
+
+function servedOn(nats: Bus): Set<Served> {
+  let all = servedByBus.get(nats)
+  if (all === undefined) {
+    all = new Set()
+    servedByBus.set(nats, all)
+  }
+  return all
+}
+
+/** Takes no more requests on this connection: they go to other instances. Ends when those that came are answered. */
+export async function drainRpc(nats: Bus): Promise<void> {
+  await Promise.all([...servedOn(nats)].map((served) => served.drain()))
+}
+
+async function endSubscription(subscription: BusSubscription): Promise<void> {
+  if (subscription.drain === undefined) subscription.unsubscribe()
+  else await subscription.drain()
 }
 
 async function answer(
@@ -64,6 +103,25 @@ async function answer(
   message.respond(JSON.stringify(result))
 }
 
+/** How long nobody may serve a subject before that is told, and how often it is looked for somebody, in milliseconds. */
+const NOBODY_MS_MAX = 2_000
+const LOOK_MS = 50
+
+/** As `callRpc`, but waits a moment for somebody who serves it: an instance that is being replaced is not noticed. */
+export async function callRpcPatiently<T>(nats: Bus, subject: string, request: object, timeoutMs: number): Promise<T> {
+  const time = timeOf(nats)
+  const deadlineMs = time.nowMs() + NOBODY_MS_MAX
+  for (;;) {
+    try {
+      return await callRpc<T>(nats, subject, request, timeoutMs)
+    } catch (error) {
+      const isNobody = error instanceof RpcError && error.details?.nobody === true
+      if (!isNobody || time.nowMs() > deadlineMs) throw error
+      await sleep(time, LOOK_MS)
+    }
+  }
+}
+
 /**
  * Asks a service.
  * @throws RpcError with the service's code, `service_unavailable` when nobody serves the subject, or `service_timeout`.
@@ -74,7 +132,7 @@ export async function callRpc<T>(nats: Bus, subject: string, request: object, ti
     reply = await nats.request(subject, JSON.stringify(request), { timeout: timeoutMs })
   } catch (error) {
     if (error instanceof RequestError && error.isNoResponders()) {
-      throw new RpcError('service_unavailable', `Nobody serves ${subject}.`)
+      throw new RpcError('service_unavailable', `Nobody serves ${subject}.`, { nobody: true })
     }
     if (error instanceof TimeoutError || (error instanceof RequestError && error.cause instanceof TimeoutError)) {
       throw new RpcError('service_timeout', `No answer from ${subject} within ${timeoutMs} ms.`)

@@ -1,8 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import pino, { type Logger } from 'pino'
 import { wholeNumber } from './config.ts'
 import { metricsContentType, metricsText } from './metrics.ts'
+import { drainRpc } from './rpc.ts'
 
 /** What every process of the mesh stands on. */
 export interface Service {
@@ -33,6 +35,8 @@ export interface Health {
 
 /** Longest orderly stop before the process leaves anyway, in milliseconds. */
 const STOP_MS_MAX = 9_000
+/** And the part of it in which requests that came are answered. */
+const DRAIN_MS_MAX = 3_000
 
 /**
  * Runs one service: connection, health endpoint, signals.
@@ -46,6 +50,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   const stops: (() => Promise<void> | void)[] = []
   const checks = new Map<string, { ok: boolean; detail?: unknown }>([['started', { ok: false }]])
   let stopping: Promise<void> | undefined
+  let connection: NatsConnection | undefined
 
   const stop = (exitCode: number): Promise<void> => {
     stopping ??= (async () => {
@@ -53,6 +58,8 @@ export async function runService(name: string, start: (service: Service) => Prom
       setTimeout(() => process.exit(exitCode || 1), STOP_MS_MAX).unref()
       checks.set('stopping', { ok: false })
       shutdown.abort()
+      // Requests go to other instances from here on; those that came are answered while everything still works.
+      if (connection !== undefined) await Promise.race([drainRpc(connection), sleep(DRAIN_MS_MAX)]).catch(() => {})
       for (const fn of stops.reverse()) {
         try {
           await fn()
@@ -84,6 +91,7 @@ export async function runService(name: string, start: (service: Service) => Prom
 
   try {
     const nats = await connectNats(natsUrlOf(env), instanceId)
+    connection = nats
     stops.push(() => nats.drain())
     watchConnection(nats, (ok) => checks.set('nats', { ok }))
     await start({

@@ -68,6 +68,9 @@ async function ask(
     reply = await parts.commander.ask(log, slot, command)
   } catch (error) {
     const unknown = error instanceof RpcError && (error.code === 'publish_unknown' || error.code === 'reply_timeout')
+    if (error instanceof RpcError && error.code === 'publish_refused') {
+      throw new Problem('service_unavailable', { retryAfterSeconds: 1 }, { cause: error })
+    }
     throw unknown ? new Problem('outcome_unknown', {}, { cause: error }) : error
   }
   if (reply.kind === 'ledgerRefused' || reply.kind === 'refused') throw new Problem(reply.code)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { formatTime } from '#mesh/edge/time.ts'
 import type * as auth from '#mesh/protocol/auth.ts'
-import { callRpc } from '#mesh/rpc.ts'
+import { callRpcPatiently } from '#mesh/rpc.ts'
 import { Rpc } from '#mesh/subjects.ts'
 import { created, type Endpoint, endpoint, ok } from '../http/endpoint.ts'
 import type { Identity } from '../members/identity.ts'
@@ -13,7 +13,7 @@ import { idOf } from './parameters.ts'
 const AUTH_MS_MAX = 10_000
 
 export const askAuth = <Result>(nats: NatsConnection, subject: string, request: object): Promise<Result> =>
-  callRpc<Result>(nats, subject, request, AUTH_MS_MAX)
+  callRpcPatiently<Result>(nats, subject, request, AUTH_MS_MAX)
 
 export const timeOfMs = (ms: number): string => formatTime(ms * 1000)
 

@@ -9,7 +9,7 @@ import type { Log } from '#mesh/subjects.ts'
 export interface Commander {
   /**
    * The first reply to a command. Rejects with RpcError `publish_unknown` or `reply_timeout`: both leave it open whether the
-   * command is stored or will be.
+   * command is stored or will be. With `publish_refused` it is not.
    */
   ask(log: Log, slot: number, command: AccountEdgeCommand | DefinitionCommand): Promise<Reply>
 }

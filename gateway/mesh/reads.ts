@@ -1,9 +1,10 @@
-import { type Bus, streamsOf } from '#mesh/bus.ts'
+import { type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
 import type { AccountRead, AccountReadResult } from '#mesh/protocol/accounts.ts'
 import type { MarketRead, MarketReadResult } from '#mesh/protocol/engine.ts'
 import type { Barrier, OrdersQuery, ResultOf } from '#mesh/protocol/orders.ts'
-import { callRpc, RpcError } from '#mesh/rpc.ts'
+import { callRpc, callRpcPatiently, RpcError } from '#mesh/rpc.ts'
 import { Log, Rpc, STREAM_OF_LOG, slotFilter, slotReadSubject } from '#mesh/subjects.ts'
+import { sleep } from '#mesh/time.ts'
 import { Problem } from '../problem.ts'
 import type { Slots } from './slots.ts'
 
@@ -23,10 +24,15 @@ export interface Reads {
 }
 
 const OWNER_MS_MAX = 3_000
+/** How long a slot may be on its way to another instance, and how often it is looked for it. */
+const MOVE_MS_MAX = 3_000
+const LOOK_MS = 30
+const NO_OWNER: ReadonlySet<string> = new Set(['service_unavailable', 'service_timeout', 'slot_unavailable'])
 const HISTORY_MS_MAX = 5_000
 
 export function createReads(nats: Bus, slots: Slots): Reads {
   const streams = streamsOf(nats)
+  const time = timeOf(nats)
 
   const lastSequence = async (slot: number): Promise<number> => {
     try {
@@ -40,21 +46,25 @@ export function createReads(nats: Bus, slots: Slots): Reads {
   const lastSequenceOf = shareLatest(lastSequence)
 
   const askOwner = async <Result>(log: Log, slot: number, read: object): Promise<Result> => {
-    slots.check(log, slot)
-    try {
-      return await callRpc<Result>(nats, slotReadSubject(log, slot), read, OWNER_MS_MAX)
-    } catch (error) {
-      if (error instanceof RpcError && (error.code === 'service_unavailable' || error.code === 'service_timeout')) {
-        throw new Problem('slot_unavailable', { retryAfterSeconds: 1 }, { cause: error })
+    const deadlineMs = time.nowMs() + MOVE_MS_MAX
+    for (;;) {
+      slots.check(log, slot)
+      try {
+        return await callRpc<Result>(nats, slotReadSubject(log, slot), read, OWNER_MS_MAX)
+      } catch (error) {
+        if (!(error instanceof RpcError) || !NO_OWNER.has(error.code)) throw error
+        // While a slot moves nobody answers for it: who is next does.
+        const moves = error.code !== 'service_timeout' && time.nowMs() < deadlineMs
+        if (!moves) throw new Problem('slot_unavailable', { retryAfterSeconds: 1 }, { cause: error })
+        await sleep(time, LOOK_MS)
       }
-      throw error
     }
   }
 
   return {
     account: (slot, read) => askOwner(Log.accounts, slot, read),
     market: (slot, read) => askOwner(Log.markets, slot, read),
-    history: (query) => callRpc(nats, Rpc.ordersQuery, query, HISTORY_MS_MAX),
+    history: (query) => callRpcPatiently(nats, Rpc.ordersQuery, query, HISTORY_MS_MAX),
     barrier: async (slot) => ({ slot, sequence: await lastSequenceOf(slot) }),
   }
 }

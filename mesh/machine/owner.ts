@@ -46,6 +46,8 @@ const ACK_MS_MAX = 2_000
 const ANSWER_MS_MAX = 10_000
 const RETRY_MS = 100
 const BARRIER_MS_MAX = 2_000
+/** Who asked here asks the next owner. */
+const MOVES = 'moves to another instance'
 /** Messages that wait for the frame under way; beyond that the reader pauses. */
 const QUEUE_MAX = 2_000
 
@@ -87,7 +89,11 @@ export class SlotOwner<State, Item, Event> {
   #doubt = false
   #streamCreated = ''
   #lastReceived: { readonly sequence: number; readonly data: Uint8Array } | undefined
-  readonly #barriers: { readonly sequence: number; readonly resolve: () => void }[] = []
+  readonly #barriers: {
+    readonly sequence: number
+    readonly resolve: () => void
+    readonly refuse: (why: string) => void
+  }[] = []
   #barrierQuestion: { readonly answer: Promise<number>; asked: boolean } | undefined
 
   constructor(options: SlotsOptions<State, Item, Event>, slot: number, log: Logger, fail: (error: unknown) => void) {
@@ -157,6 +163,7 @@ export class SlotOwner<State, Item, Event> {
     this.#mode = 'idle'
     this.#wake?.()
     await this.#loop
+    for (const { refuse } of this.#barriers.splice(0)) refuse(MOVES)
   }
 
   async stop(): Promise<void> {
@@ -184,11 +191,15 @@ export class SlotOwner<State, Item, Event> {
     })
     if (this.#isApplied(sequence)) return
     await new Promise<void>((resolve, reject) => {
-      const cancel = this.#time.after(BARRIER_MS_MAX, () => {
-        reject(new RpcError('slot_unavailable', `Slot ${this.#slot} has not caught up within ${BARRIER_MS_MAX} ms.`))
-      })
+      const refuse = (why: string): void => {
+        cancel()
+        reject(new RpcError('slot_unavailable', `Slot ${this.#slot} ${why}.`))
+      }
+      const cancel = this.#time.after(BARRIER_MS_MAX, () => refuse(`has not caught up within ${BARRIER_MS_MAX} ms`))
+      if (this.#mode !== 'owning') return refuse(MOVES)
       this.#barriers.push({
         sequence,
+        refuse,
         resolve: () => {
           cancel()
           resolve()

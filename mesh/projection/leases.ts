@@ -32,16 +32,22 @@ export function createLeases(options: LeaseOptions): Leases {
   const owner = ascii(options.owner, 128)
   const until = `NOW(3) + INTERVAL ${LEASE_MS * 1_000} MICROSECOND`
 
-  const alive = async (): Promise<number> => {
+  /** How many slots this instance should have: all as many, and one more for those that have more already. */
+  const fairShare = async (): Promise<number> => {
     await pool.query(
       `INSERT INTO projection_instances (projection, instance, alive_until) VALUES (${projection}, ${owner}, ${until})
        ON DUPLICATE KEY UPDATE alive_until = VALUES(alive_until)`,
     )
     await pool.query(`DELETE FROM projection_instances WHERE alive_until < NOW(3) - INTERVAL 1 HOUR`)
     const [rows] = await pool.query<Row[]>(
-      `SELECT COUNT(*) AS alive FROM projection_instances WHERE projection = ${projection} AND alive_until > NOW(3)`,
+      `SELECT i.instance = ${owner} AS mine, COUNT(s.slot) AS owned FROM projection_instances i
+       LEFT JOIN projection_slots s ON s.projection = i.projection AND s.owner = i.instance AND s.owned_until > NOW(3)
+       WHERE i.projection = ${projection} AND i.alive_until > NOW(3)
+       GROUP BY i.instance ORDER BY owned DESC, i.instance`,
     )
-    return Math.max(1, Number(rows[0]?.alive))
+    const place = rows.findIndex(({ mine }) => Number(mine) === 1)
+    const instances = Math.max(1, rows.length)
+    return Math.floor(options.slots / instances) + (place < options.slots % instances ? 1 : 0)
   }
   const slotsWhere = async (condition: string): Promise<number[]> => {
     const [rows] = await pool.query<Row[]>(
@@ -64,7 +70,7 @@ export function createLeases(options: LeaseOptions): Leases {
 
   return {
     tick: async () => {
-      const share = Math.ceil(options.slots / (await alive()))
+      const share = await fairShare()
       await pool.query(
         `UPDATE projection_slots SET owned_until = ${until}
          WHERE projection = ${projection} AND owner = ${owner} AND owned_until > NOW(3)`,
