@@ -140,7 +140,7 @@ export class Link {
     const { reading } = feed
     feed.nextSequence = (messages.at(-1)?.seq ?? 0) + 1
     // Each reading keeps its own order; among them, and towards acks, there is none.
-    feed.atUs = this.#arrival(feed.atUs) + this.client.readLagMs * 1000
+    feed.atUs = Math.max(feed.atUs + 1, this.#arrival(0) + this.client.readLagMs * 1000)
     this.#server.world.at(feed.atUs, () => {
       if (!this.#isAlive) return
       this.client.process.run(() => {

@@ -99,7 +99,9 @@ export class SimulatedMesh {
     const last = this.server.stream(STREAM_OF_LOG[log]).last(slotFilter(log, slot))
     const statuses = this.machines.flatMap(({ parts }) => parts?.status() ?? [])
     const ofSlot = statuses.filter((status) => status.log === log && status.slot === slot)
-    return ofSlot.length === INSTANCES && ofSlot.every(({ appliedSequence }) => appliedSequence === (last?.seq ?? 0))
+    const owners = ofSlot.filter(({ state }) => state === 'running')
+    if (ofSlot.length !== INSTANCES || owners.length !== 1) return false
+    return ofSlot.every(({ appliedSequence }) => appliedSequence === (last?.seq ?? 0))
   }
 
   #isWritten(): boolean {

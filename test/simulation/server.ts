@@ -274,12 +274,13 @@ const EARLY_US = 20_000
 /** `*` is one word of the subject, `>` the rest. */
 export function matches(pattern: string, subject: string): boolean {
   if (pattern === subject) return true
-  if (!pattern.includes('*') && !pattern.endsWith('>')) return false
-  const words = pattern.split('.')
-  const found = subject.split('.')
-  for (const [index, word] of words.entries()) {
-    if (word === '>') return found.length > index
-    if (found[index] === undefined || (word !== '*' && word !== found[index])) return false
+  let expression = expressions.get(pattern)
+  if (expression === undefined) {
+    const words = pattern.split('.').map((word) => (word === '*' ? '[^.]+' : word === '>' ? '.+' : word.replace('$', '\\$')))
+    expression = new RegExp(`^${words.join('\\.')}$`)
+    expressions.set(pattern, expression)
   }
-  return found.length === words.length
+  return expression.test(subject)
 }
+
+const expressions = new Map<string, RegExp>()
