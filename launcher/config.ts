@@ -10,6 +10,8 @@ export type LauncherConfig = {
   natsUrl: string | undefined
   mysqlUrl: string | undefined
   redisUrl: string | undefined
+  /** `off`: none, and none is started. */
+  kafkaUrl: string | undefined
   natsSyncInterval: string
   publicHost: string
   publicPort: number
@@ -39,6 +41,7 @@ export function envToConfig(env: Env): LauncherConfig {
     natsUrl: env.NATS_URL || undefined,
     mysqlUrl: env.MYSQL_URL || undefined,
     redisUrl: env.REDIS_URL || undefined,
+    kafkaUrl: env.KAFKA_URL || undefined,
     natsSyncInterval: syncInterval(env.NATS_SYNC_INTERVAL || 'always'),
     publicHost: env.PUBLIC_HOST || '127.0.0.1',
     publicPort: wholeNumber('PUBLIC_PORT', env.PUBLIC_PORT || '8182', 1, 65_535),

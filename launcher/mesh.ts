@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { startBrokers } from './brokers.ts'
 import type { LauncherConfig } from './config.ts'
 import { firstOrder } from './first-order.ts'
 import { createInstance, type Instance, unreadyChecks } from './instance.ts'
@@ -45,15 +46,25 @@ export async function startMesh(
 
   // Looked for meanwhile: its download takes longest, and nothing needs it before the end.
   const hasTraefik = traefikIsThere(screen)
+  const brokersStarting = startBrokers(brokersNeeded(plan.services), config, screen, stack)
   const urls = await startServers(config, plan.cluster, screen, stack)
   const admin = adminAccount(config)
   const env = serviceEnv(config, urls, admin)
   await migrate(plan.migrateScript, env, screen)
 
   const withTraefik = await hasTraefik
-  const instances = await createInstances(plan, config, env, screen, withTraefik)
+  const instancesOf = (services: readonly ServiceDefinition[], settings: NodeJS.ProcessEnv) =>
+    createInstances({ ...plan, services }, config, settings, screen, withTraefik)
+  const instances = await instancesOf(
+    plan.services.filter(({ needs }) => needs === undefined),
+    env,
+  )
   await startServices(instances, screen, stack)
   const publicUrl = await openToPublic(instances, config, withTraefik, screen, stack)
+  for (const [broker, settings] of await brokersStarting) {
+    const services = plan.services.filter(({ needs }) => needs === broker)
+    await startServices(await instancesOf(services, { ...env, ...settings }), screen, stack)
+  }
   state.keepMesh({ mysqlUrl: urls.mysqlUrl, natsUrl: urls.natsUrl, publicUrl })
 
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
@@ -109,6 +120,8 @@ async function migrate(script: string, env: NodeJS.ProcessEnv, screen: Screen): 
   })
   screen.done('migrations', 'the database is up to date')
 }
+
+const brokersNeeded = (services: readonly ServiceDefinition[]) => new Set(services.flatMap(({ needs }) => needs ?? []))
 
 async function createInstances(
   plan: MeshPlan,

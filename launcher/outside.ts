@@ -1,4 +1,6 @@
+import { brokersOf } from '#mesh/kafka/client.ts'
 import { PreflightError } from './errors.ts'
+import { answersKafka } from './servers/kafka.ts'
 import { firstBytes } from './servers/probe.ts'
 import { isAtLeast } from './servers/programs.ts'
 
@@ -33,6 +35,16 @@ export async function checkRedis(url: string): Promise<string> {
   if (!/^(\+PONG|-NOAUTH)/.test(answer))
     throw new PreflightError(`REDIS_URL: what answers at ${hostOf(url)} is not Redis`)
   return hostOf(url)
+}
+
+/** Any one of the brokers will do: it names the others. */
+export async function checkKafka(url: string): Promise<string> {
+  const brokers = brokersOf(url)
+  for (const broker of brokers) {
+    const [host = '', port = ''] = broker.split(':')
+    if (await answersKafka(Number(port), host)) return brokers.join(', ')
+  }
+  throw new PreflightError(`KAFKA_URL: no Kafka answers at ${brokers.join(', ')}`)
 }
 
 async function firstOf(setting: string, url: string, portDefault: number, send?: string): Promise<Buffer> {

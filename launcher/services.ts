@@ -1,3 +1,5 @@
+import type { BrokerName } from './brokers.ts'
+
 /** A kind of process that the launcher runs, once or several times. */
 export type ServiceDefinition = {
   name: string
@@ -7,6 +9,8 @@ export type ServiceDefinition = {
   stage: number
   /** The gateway: it serves its health on its own port, and Traefik balances to its instances. */
   isGateway?: true
+  /** It starts once this broker and everything that needs none are there, and is left out where there is none. */
+  needs?: BrokerName
 }
 
 export const services: readonly ServiceDefinition[] = [
@@ -16,6 +20,8 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'engine', script: 'services/engine/main.ts', stage: 1 },
   { name: 'orders', script: 'services/orders/main.ts', stage: 1 },
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true },
+  { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka' },
+  { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka' },
 ]
 
 export const migrateScript = 'services/orders/migrate.ts'
