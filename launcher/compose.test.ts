@@ -45,6 +45,16 @@ describe("a laptop's secrets", () => {
       /MYSQL_PASSWORD must be set/,
     ],
     [
+      'are refused in production: RabbitMQ',
+      {
+        EXCHANGE_MODE: 'production',
+        MYSQL_URL: ownUrl,
+        RABBITMQ_URL: 'amqp://exchange:laptop-only@rabbitmq:5672',
+        EXCHANGE_ADMIN_PASSWORD: 'own',
+      },
+      /RABBITMQ_PASSWORD must be set/,
+    ],
+    [
       'are refused in production: the admin',
       { EXCHANGE_MODE: 'production', MYSQL_URL: ownUrl },
       /EXCHANGE_ADMIN_PASSWORD must be set/,
@@ -65,5 +75,6 @@ describe("a laptop's secrets", () => {
 
   it('are the ones of the compose file', () => {
     assert.match(read('docker-compose.yml'), /\$\{MYSQL_PASSWORD:-laptop-only\}@mariadb/)
+    assert.match(read('docker-compose.yml'), /\$\{RABBITMQ_PASSWORD:-laptop-only\}@rabbitmq/)
   })
 })
