@@ -160,7 +160,7 @@ export function createTrading(parts: TradingParts): Trading {
       reply = await commander.ask(Log.accounts, member.slot, command)
     } catch (error) {
       if (isUnknown(error)) return settleUnknown(member, command)
-      throw error
+      throw refusedByBus(error) ?? error
     }
     const { commandId: orderId, clientOrderId } = command
     switch (reply.kind) {
@@ -187,7 +187,7 @@ export function createTrading(parts: TradingParts): Trading {
       reply = await commander.ask(Log.accounts, member.slot, command)
     } catch (error) {
       if (isUnknown(error)) throw new Problem('outcome_unknown', name, { cause: error })
-      throw error
+      throw refusedByBus(error) ?? error
     }
     if (reply.kind === 'order') return doneAs(member, reply)
     if (reply.kind === 'refused' || reply.kind === 'ledgerRefused') {
@@ -224,6 +224,12 @@ export function createTrading(parts: TradingParts): Trading {
 
 const isUnknown = (error: unknown): boolean =>
   error instanceof RpcError && (error.code === 'publish_unknown' || error.code === 'reply_timeout')
+
+/** The bus did not take the command: it is not stored, and never will be. */
+const refusedByBus = (error: unknown): Problem | undefined =>
+  error instanceof RpcError && error.code === 'publish_refused'
+    ? new Problem('service_unavailable', { retryAfterSeconds: 1 }, { cause: error })
+    : undefined
 
 /** The highest price of a sell that nobody would buy, such that price × amount and the least amount still fit. */
 function highestBound({ amountLots, quoteTickLots, market }: ParsedOrder): number {
@@ -273,8 +279,8 @@ function collectCancels(parts: TradingParts, member: Member, command: CancelOrde
       }
       if (expected !== undefined && cancelled.length + refused.length >= expected.length) finish()
     })
-    publisher.append(Log.accounts, member.slot, command).catch(() => {
-      done(() => reject(new Problem('outcome_unknown')))
+    publisher.append(Log.accounts, member.slot, command).catch((error: unknown) => {
+      done(() => reject(refusedByBus(error) ?? new Problem('outcome_unknown')))
     })
   })
 }
