@@ -1,18 +1,20 @@
 import type { Logger } from 'pino'
-import { type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
+import { type BucketEntry, type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
 import { RpcError, serveRpc } from '../rpc.ts'
 import type { Service } from '../service.ts'
 import type { MeshShape } from '../streams.ts'
 import { ALIVE_MS, Bucket, type Log, ownerSubject, slotReadSubject, sourceName } from '../subjects.ts'
 import { sleep } from '../time.ts'
 import { type Leases, openLeases } from './leases.ts'
+import { slotCollector } from './metrics.ts'
 import { SlotOwner } from './owner.ts'
 import type { Rules } from './rules.ts'
 import { SlotHalt, type SlotObserver } from './slot.ts'
 import type { SlotSnapshots } from './snapshots/keeper.ts'
 
 /** What a machine needs of the process that it runs in. */
-export type MachineHost = Pick<Service, 'instanceId' | 'log' | 'onStop' | 'ready' | 'fail'> & { readonly nats: Bus }
+export type MachineHost = Pick<Service, 'instanceId' | 'log' | 'onStop' | 'ready' | 'fail'> &
+  Partial<Pick<Service, 'onScrape'>> & { readonly nats: Bus }
 
 export interface SlotsOptions<State, Item, Event> {
   readonly service: MachineHost
@@ -45,6 +47,8 @@ export interface SlotStatus {
   readonly appliedSequence: number
   /** Items applied since the log began. */
   readonly itemsCount: number
+  /** Messages that were read and are not applied. */
+  readonly queuedCount: number
   readonly hash: number
 }
 
@@ -87,8 +91,9 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
     await Promise.all(runners.map((runner) => runner.stop()))
     leases.stop()
   })
-  await Promise.all(runners.map((runner) => runner.start()))
   const status = (): SlotStatus[] => runners.map((runner) => runner.status())
+  service.onScrape?.(slotCollector(service.nats, rules.log, status))
+  await Promise.all(runners.map((runner) => runner.start()))
   options.snapshots?.follow(() => status().filter(({ state }) => state === 'running'))
   return { status }
 }
@@ -127,14 +132,15 @@ class SlotRunner<State, Item, Event> {
       epoch: this.#epoch,
       appliedSequence: this.#owner?.fold.applied[0] ?? 0,
       itemsCount: this.#owner?.fold.itemsCount ?? 0,
+      queuedCount: this.#owner?.queuedCount ?? 0,
       hash: this.#owner?.fold.hash ?? 0,
     }
   }
 
   async start(): Promise<void> {
     this.#enter('waiting')
-    const entry = await this.#halts.get(this.#key)
-    if (entry !== null && entry.operation === 'PUT') {
+    const entry = await this.#haltPatiently()
+    if (entry !== undefined) {
       this.#enter('halted')
       this.#logger.error({ entry: entry.json() }, 'slot is halted; clear it when its cause is gone')
       void this.#untilCleared()
@@ -171,7 +177,7 @@ class SlotRunner<State, Item, Event> {
   async #live(owner: SlotOwner<State, Item, Event>): Promise<void> {
     while (!this.#stopped) {
       this.#epoch = await this.#leases.acquire(this.#slot)
-      if (await this.#isHaltedPatiently()) {
+      if ((await this.#haltPatiently()) !== undefined) {
         this.#settled()
         return this.#enter('halted')
       }
@@ -214,7 +220,7 @@ class SlotRunner<State, Item, Event> {
           })
     return () => {
       endHeartbeat()
-      if (!service.nats.isClosed()) reads?.unsubscribe()
+      if (!service.nats.isClosed()) reads?.drain().catch(() => {})
     }
   }
 
@@ -268,16 +274,20 @@ class SlotRunner<State, Item, Event> {
     })()
   }
 
-  async #isHalted(): Promise<boolean> {
+  async #halted(): Promise<BucketEntry | undefined> {
     const entry = await this.#halts.get(this.#key)
-    return entry !== null && entry.operation === 'PUT'
+    return entry !== null && entry.operation === 'PUT' ? entry : undefined
+  }
+
+  async #isHalted(): Promise<boolean> {
+    return (await this.#halted()) !== undefined
   }
 
   /** While the bucket has no leader nobody knows, and the slot waits. */
-  async #isHaltedPatiently(): Promise<boolean> {
+  async #haltPatiently(): Promise<BucketEntry | undefined> {
     for (;;) {
       try {
-        return await this.#isHalted()
+        return await this.#halted()
       } catch (error) {
         if (this.#stopped) throw error
         await sleep(timeOf(this.#options.service.nats), RETRY_MS)
