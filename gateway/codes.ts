@@ -69,6 +69,7 @@ export const CODES = {
   rate_limited: { status: 429, text: 'Too many requests of this member or address.' },
   too_many_requests: { status: 429, text: 'The gateway has more orders than it may pass on; try again soon.' },
   gateway_busy: { status: 503, text: 'The gateway has too many requests in hand; try again soon.' },
+  disk_full: { status: 503, text: 'The disks of the exchange are nearly full: only cancels are taken for now.' },
 
   // What the machines refuse.
   id_conflict: { status: 409, text: 'This id was used for something else.' },

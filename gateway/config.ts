@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { ConfigError, slotsFromEnv, wholeNumber } from '#mesh/config.ts'
 import type { MeshShape } from '#mesh/streams.ts'
+import type { DiskRules } from './mesh/disks.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -31,6 +32,7 @@ export interface GatewayConfig {
     /** New orders and amendments per second over all gateways. */
     readonly ordersPerSecondMax: number
   }
+  readonly disks: DiskRules
   /** How long the engine's result of a command is waited for, in milliseconds. */
   readonly resultMsMax: number
 }
@@ -44,6 +46,8 @@ export interface GatewayConfig {
  * | `RATE_ADDRESS`, `RATE_LOGIN` | 100:300, 20:100 | per address |
  * | `IN_FLIGHT_MAX` | 8192 | requests in hand, divided by the live gateways |
  * | `ORDERS_PER_SECOND_MAX` | 100000 | admitted, divided by the live gateways |
+ * | `DISK_FOLDERS`, `NATS_MONITOR_URL` | none | where room is looked at: folders, monitoring addresses; with commas |
+ * | `DISK_FREE_MB_MIN` | 512 | with less room no new orders are taken |
  * | `RESULT_MS_MAX` | 5000 | patience with the engine |
  */
 export function envToConfig(env: Env): GatewayConfig {
@@ -62,9 +66,16 @@ export function envToConfig(env: Env): GatewayConfig {
       inFlightMax: wholeNumber('IN_FLIGHT_MAX', env.IN_FLIGHT_MAX ?? '8192', 1, 1_000_000),
       ordersPerSecondMax: wholeNumber('ORDERS_PER_SECOND_MAX', env.ORDERS_PER_SECOND_MAX ?? '100000', 1, 10_000_000),
     },
+    disks: {
+      folders: listOf(env.DISK_FOLDERS),
+      natsMonitorUrls: listOf(env.NATS_MONITOR_URL),
+      freeBytesMin: wholeNumber('DISK_FREE_MB_MIN', env.DISK_FREE_MB_MIN || '512', 0, 1_000_000_000) * 1024 ** 2,
+    },
     resultMsMax: wholeNumber('RESULT_MS_MAX', env.RESULT_MS_MAX ?? '5000', 100, 60_000),
   }
 }
+
+const listOf = (text: string | undefined): string[] => (text ?? '').split(',').filter((one) => one !== '')
 
 function bucketOf(name: string, text: string): Bucket {
   const match = /^([0-9]+):([0-9]+)$/.exec(text)

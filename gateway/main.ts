@@ -19,6 +19,7 @@ import { createLimits } from './limits/limits.ts'
 import { shareBuckets } from './limits/shared.ts'
 import { createBests } from './mesh/bests.ts'
 import { createCommander } from './mesh/commander.ts'
+import { watchDisks } from './mesh/disks.ts'
 import { countGateways } from './mesh/peers.ts'
 import { createPublicCache } from './mesh/public-cache.ts'
 import { createReads } from './mesh/reads.ts'
@@ -68,7 +69,11 @@ await runService('gateway', async (service) => {
   })
   const limits = createLimits(config.limits)
   const endSharing = shareBuckets(redis, limits.shared, log)
-  const admission = createAdmission(config.admission, gateways.count)
+  const disks = watchDisks(config.disks, log)
+  const admission = createAdmission(config.admission, {
+    gateways: gateways.count,
+    disksAreFull: () => disks.areFull,
+  })
 
   service.ready('tokens', false)
   const watch = setInterval(() => service.ready('tokens', verifier.isReady()), 200)
@@ -103,6 +108,7 @@ await runService('gateway', async (service) => {
     clearInterval(watch)
     endSharing()
     gateways.stop()
+    disks.stop()
     clock.stop()
     slots.stop()
     verifier.close()

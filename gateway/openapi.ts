@@ -42,7 +42,7 @@ export function codesOf(endpoint: Endpoint): Code[] {
       ...(endpoint.access === 'public' ? [] : TOKEN_CODES),
       ...CODES_OF_ACCESS[endpoint.access],
       ...LOAD_CODES,
-      ...(endpoint.kind === 'order' ? (['too_many_requests'] as const) : []),
+      ...(endpoint.kind === 'order' ? (['too_many_requests', 'disk_full'] as const) : []),
       'internal_error',
     ]),
   ]

@@ -3,7 +3,7 @@ import { createAdmission } from './admission.ts'
 
 describe('admission', () => {
   it('keeps a quarter of the room for cancels', () => {
-    const admission = createAdmission({ inFlightMax: 8, ordersPerSecondMax: 1000 }, () => 1)
+    const admission = createAdmission({ inFlightMax: 8, ordersPerSecondMax: 1000 }, { gateways: () => 1 })
     for (let count = 0; count < 6; count++) assert.equal(admission.enter('read'), undefined)
     assert.equal(admission.enter('read'), 'gateway_busy')
     assert.equal(admission.enter('order'), 'gateway_busy')
@@ -17,7 +17,7 @@ describe('admission', () => {
 
   it('divides the room by the live gateways', () => {
     let gateways = 1
-    const admission = createAdmission({ inFlightMax: 8, ordersPerSecondMax: 1000 }, () => gateways)
+    const admission = createAdmission({ inFlightMax: 8, ordersPerSecondMax: 1000 }, { gateways: () => gateways })
     for (let count = 0; count < 3; count++) assert.equal(admission.enter('read'), undefined)
     gateways = 2
     assert.equal(admission.enter('read'), 'gateway_busy')
@@ -27,8 +27,7 @@ describe('admission', () => {
     let now = 0
     const admission = createAdmission(
       { inFlightMax: 1000, ordersPerSecondMax: 100 },
-      () => 2,
-      () => now,
+      { gateways: () => 2, nowMs: () => now },
     )
     const admitted = () => {
       let count = 0
@@ -41,5 +40,16 @@ describe('admission', () => {
     now = 1020
     assert.equal(admitted(), 5)
     assert.equal(admission.enter('read'), undefined)
+  })
+
+  it('takes no orders while the disks are full, but cancels and reads', () => {
+    let disksAreFull = true
+    const limits = { inFlightMax: 8, ordersPerSecondMax: 1000 }
+    const admission = createAdmission(limits, { gateways: () => 1, disksAreFull: () => disksAreFull })
+    assert.equal(admission.enter('order'), 'disk_full')
+    assert.equal(admission.enter('cancel'), undefined)
+    assert.equal(admission.enter('read'), undefined)
+    disksAreFull = false
+    assert.equal(admission.enter('order'), undefined)
   })
 })

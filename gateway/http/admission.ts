@@ -20,10 +20,17 @@ export interface Admission {
 /** The last quarter of the room is for cancels (and health): who wants out gets out. */
 const SHARE_OF_OTHERS = 0.75
 
+export interface Surroundings {
+  /** How many gateways live. */
+  readonly gateways: () => number
+  /** Whether there is no room for what an order would write. */
+  readonly disksAreFull?: () => boolean
+  readonly nowMs?: () => number
+}
+
 export function createAdmission(
   limits: AdmissionLimits,
-  gateways: () => number,
-  nowMs: () => number = () => performance.now(),
+  { gateways, disksAreFull = () => false, nowMs = () => performance.now() }: Surroundings,
 ): Admission {
   let inFlight = 0
   let orders = limits.ordersPerSecondMax
@@ -44,7 +51,10 @@ export function createAdmission(
     enter: (kind) => {
       const room = limits.inFlightMax / gateways()
       if (inFlight >= (kind === 'cancel' ? room : room * SHARE_OF_OTHERS)) return 'gateway_busy'
-      if (kind === 'order' && !takeOrder()) return 'too_many_requests'
+      if (kind === 'order') {
+        if (disksAreFull()) return 'disk_full'
+        if (!takeOrder()) return 'too_many_requests'
+      }
       inFlight++
       return undefined
     },

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Lifecycle, Request, ResponseToolkit } from '@hapi/hapi'
 import type { Logger } from 'pino'
 import Type, { type TObject } from 'typebox'
@@ -13,7 +13,7 @@ import { isId } from '../schemas/common.ts'
 import { addressOf } from './address.ts'
 import type { Admission } from './admission.ts'
 import { BodyAborted, readBody } from './body.ts'
-import type { Access, Answer, Endpoint } from './endpoint.ts'
+import { type Access, type Answer, BODY_BYTES_MAX, type Endpoint } from './endpoint.ts'
 
 /** What every endpoint passes through. */
 export interface Gate {
@@ -80,7 +80,8 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
     const requestId = gate.requestId(req.headers['x-request-id'])
     const refused = gate.admission.enter(endpoint.kind)
     if (refused !== undefined) {
-      write(res, problemAnswer(refused, { retryAfterSeconds: 1 }), requestId, true)
+      // A small body is thrown away; for a large one the connection ends, which costs the client more than us.
+      write(res, problemAnswer(refused, { retryAfterSeconds: 1 }), requestId, gate.isStopping() || !hasSmallBody(req))
       return h.abandon
     }
     try {
@@ -96,6 +97,11 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
 }
 
 const TRACEPARENT_CHARS = 55
+
+/** Whether what is left unread of a request is not worth the connection. */
+function hasSmallBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) <= BODY_BYTES_MAX
+}
 const BEARER = 'Bearer '
 const NO_QUERY = Type.Object({}, { additionalProperties: false })
 
