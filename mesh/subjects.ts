@@ -42,6 +42,9 @@ export const ownerSubject = (log: Log, slot: number): string => `owner.${log}.${
 /** All owners' signs of life. */
 export const ALL_OWNERS = 'owner.>'
 
+/** Asks every instance what it is and how it is; core NATS request, answered by all. */
+export const WHO_IS_THERE = 'instances.ask'
+
 /** A gateway's sign of life with its instance id, every second, on core NATS: the caps of the mesh are divided by the living. */
 export const GATEWAY_ALIVE = 'alive.gateway'
 
@@ -59,6 +62,27 @@ export const slotSnapshotSubject = (log: Log, slot: number): string => `rpc.${lo
 
 /** Asks whoever writes a slot of this projection to write soon; the payload is the slot's number. Core NATS. */
 export const hurrySubject = (projection: string): string => `projection.${projection}.hurry`
+
+/** What pushers tell gateways. Public channels go by instrument, private ones by member. */
+export const PushChannel = {
+  book: 'book',
+  trades: 'trades',
+  ticker: 'ticker',
+  bbo: 'bbo',
+  orders: 'orders',
+  fills: 'fills',
+  balances: 'balances',
+} as const
+export type PushChannel = (typeof PushChannel)[keyof typeof PushChannel]
+
+/** Where a pusher tells what happened, for whoever subscribes; core NATS, so that each gateway gets what its connections want. */
+export const pushSubject = (channel: PushChannel, key: string | number): string => `push.${channel}.${key}`
+
+/** A slot of a pusher has a new owner, who may not have told everything that the old one would have; core NATS. */
+export const pusherTakenSubject = (pusher: string, slot: number | '*'): string => `pusher.${pusher}.taken.${slot}`
+
+/** What the owner of a pusher's slot remembers; core NATS request. */
+export const pusherReadSubject = (pusher: string, slot: number): string => `rpc.${pusher}.${slot}.read`
 
 /** Requests to the services without state of their own; core NATS request, queue group = the first word after `rpc`. */
 export const Rpc = {
@@ -104,6 +128,8 @@ export const Bucket = {
   trims: 'trims',
   /** The upper bound of the ids that were handed out. */
   guid: 'guid',
+  /** What push-market has made of the frames so far: `<slot>` how far, `<slot>.<instrument>` the market. */
+  pushMarket: 'push-market',
   /** How far each feed of results has been confirmed, under `<feed>.<slot>`. */
   feeds: 'feeds',
 } as const
