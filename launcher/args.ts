@@ -52,6 +52,7 @@ Settings come from the environment, or from a file .env (see .env.example):
   TRAEFIK_DASHBOARD_PORT               Traefik's dashboard (8181)
   NATS_URL, MYSQL_URL, REDIS_URL       servers that run already; each one not named is started privately
   KAFKA_URL                            the same; or off: no orders from Kafka, and no event log
+  RABBITMQ_URL                         the same; or off: no orders from RabbitMQ
   NATS_SYNC_INTERVAL                   how often NATS syncs to disk: always (the default), or like 2m
   EXCHANGE_DATA_DIR                    data, logs, downloaded servers (.exchange)
   EXCHANGE_MODE                        development (the default) or production

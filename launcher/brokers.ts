@@ -1,13 +1,15 @@
 import { join } from 'node:path'
 import type { LauncherConfig } from './config.ts'
-import { checkKafka } from './outside.ts'
+import { checkKafka, checkRabbitmq } from './outside.ts'
 import type { Screen } from './screen.ts'
+import { keptSecret } from './secrets.ts'
 import type { OwnedProcess } from './servers/child-process.ts'
 import { startKafkaServer } from './servers/kafka.ts'
+import { startRabbitmqServer } from './servers/rabbitmq.ts'
 import { Supervisor } from './supervisor.ts'
 
 /** Servers that only some services need: where one cannot be had, those are off and everything else runs. */
-export type BrokerName = 'kafka'
+export type BrokerName = 'kafka' | 'rabbitmq'
 
 type Options = { directory: string; log: string; report: (line: string) => void }
 
@@ -27,6 +29,16 @@ const brokers: Record<BrokerName, Broker> = {
     url: ({ kafkaUrl }) => kafkaUrl,
     check: checkKafka,
     start: startKafkaServer,
+  },
+  rabbitmq: {
+    setting: 'RABBITMQ_URL',
+    uses: 'orders from RabbitMQ',
+    url: ({ rabbitmqUrl }) => rabbitmqUrl,
+    check: checkRabbitmq,
+    start: (options) => {
+      const { value: password } = keptSecret(join(options.directory, 'password'))
+      return startRabbitmqServer({ ...options, user: 'exchange', password })
+    },
   },
 }
 
@@ -76,6 +88,7 @@ async function startBroker(
   const supervisor = new Supervisor(server, screen)
   stack.defer(() => supervisor.stop())
   supervisor.watch()
-  screen.done(name, `${server.url} (private)`)
+  // The password is in a file beside its data.
+  screen.done(name, `${server.url.replace(/:[^:@/]*@/, '@')} (private)`)
   return server.url
 }

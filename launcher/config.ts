@@ -12,6 +12,7 @@ export type LauncherConfig = {
   redisUrl: string | undefined
   /** `off`: none, and none is started. */
   kafkaUrl: string | undefined
+  rabbitmqUrl: string | undefined
   natsSyncInterval: string
   publicHost: string
   publicPort: number
@@ -42,6 +43,7 @@ export function envToConfig(env: Env): LauncherConfig {
     mysqlUrl: env.MYSQL_URL || undefined,
     redisUrl: env.REDIS_URL || undefined,
     kafkaUrl: env.KAFKA_URL || undefined,
+    rabbitmqUrl: env.RABBITMQ_URL || undefined,
     natsSyncInterval: syncInterval(env.NATS_SYNC_INTERVAL || 'always'),
     publicHost: env.PUBLIC_HOST || '127.0.0.1',
     publicPort: wholeNumber('PUBLIC_PORT', env.PUBLIC_PORT || '8182', 1, 65_535),

@@ -3,6 +3,7 @@ import { PreflightError } from './errors.ts'
 import { answersKafka } from './servers/kafka.ts'
 import { firstBytes } from './servers/probe.ts'
 import { isAtLeast } from './servers/programs.ts'
+import { answersAmqp } from './servers/rabbitmq.ts'
 
 const answerMsMax = 3_000
 const mysqlErrorPacket = 0xff
@@ -45,6 +46,18 @@ export async function checkKafka(url: string): Promise<string> {
     if (await answersKafka(Number(port), host)) return brokers.join(', ')
   }
   throw new PreflightError(`KAFKA_URL: no Kafka answers at ${brokers.join(', ')}`)
+}
+
+/** Over TLS nothing is asked here: the service tells. */
+export async function checkRabbitmq(url: string): Promise<string> {
+  const { protocol, hostname, port } = URL.parse(url) ?? {}
+  if ((protocol !== 'amqp:' && protocol !== 'amqps:') || !hostname) {
+    throw new PreflightError('RABBITMQ_URL must look like amqp://user:password@host:5672')
+  }
+  if (protocol === 'amqp:' && !(await answersAmqp(Number(port || 5672), hostname))) {
+    throw new PreflightError(`RABBITMQ_URL: no RabbitMQ answers at ${hostOf(url)}`)
+  }
+  return hostOf(url)
 }
 
 async function firstOf(setting: string, url: string, portDefault: number, send?: string): Promise<Buffer> {

@@ -22,6 +22,7 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true },
   { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka' },
   { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka' },
+  { name: 'ingest-rabbitmq', script: 'services/ingest-rabbitmq/main.ts', stage: 3, needs: 'rabbitmq' },
 ]
 
 export const migrateScript = 'services/orders/migrate.ts'
