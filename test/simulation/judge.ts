@@ -86,9 +86,10 @@ function readSlot(mesh: SimulatedMesh, log: Log, slot: number): JudgedSlot {
   const fold = new SlotFold(rulesOf(log), slot)
   fold.onAlarm = (code, details) => wrongs.push(`${name}: ${code} ${JSON.stringify(details)}`)
   const cursor = new Cursor(fold, messages)
+  const frames = stored.map(({ data }) => parseFrame<unknown>(data))
   try {
-    for (const frame of stored) {
-      const found = cursor.frameTo(parseFrame(frame.data).header.inTo)
+    for (const [index, frame] of stored.entries()) {
+      const found = cursor.frameTo(frames[index]?.header.inTo ?? [0, 0])
       if (found !== frame.text) {
         wrongs.push(`${name}: frame ${frame.seq} is not what its log says: ${difference(found, frame.text)}`)
         break
@@ -98,7 +99,6 @@ function readSlot(mesh: SimulatedMesh, log: Log, slot: number): JudgedSlot {
   } catch (error) {
     wrongs.push(`${name}: ${String(error)}`)
   }
-  const frames = stored.map(({ data }) => parseFrame<unknown>(data))
   return { log, slot, name, messages, fold, frames, wrongs, ...itemsOf(name, messages, wrongs) }
 }
 

@@ -24,6 +24,9 @@ interface Feed {
   atUs: number
 }
 
+/** `a.b.*` of `a.b.c`. */
+const siblings = (subject: string): string => `${subject.slice(0, subject.lastIndexOf('.'))}.*`
+
 /** Longest usual time on the way, in microseconds. */
 const LATENCY_US = 300
 /** Messages of a backlog that come at once. */
@@ -91,7 +94,8 @@ export class Link {
 
   listen(subscription: Subscription): void {
     if (!this.#isAlive) return
-    if (/[*>]/.test(subscription.subject)) return void this.#wildcards.add(subscription)
+    // `inbox.*` is looked up by its name, as most messages are acks.
+    if (/[*>]/.test(subscription.subject.replace(/\.\*$/, ''))) return void this.#wildcards.add(subscription)
     const known = this.#subscriptions.get(subscription.subject)
     if (known === undefined) this.#subscriptions.set(subscription.subject, new Set([subscription]))
     else known.add(subscription)
@@ -104,6 +108,7 @@ export class Link {
 
   listening(subject: string): Subscription[] {
     const found = [...(this.#subscriptions.get(subject) ?? [])]
+    for (const subscription of this.#subscriptions.get(siblings(subject)) ?? []) found.push(subscription)
     for (const subscription of this.#wildcards) if (matches(subscription.subject, subject)) found.push(subscription)
     return found
   }

@@ -1,44 +1,44 @@
 /** What comes is taken in order by one who waits for it. */
-export class Queue<Item> implements AsyncIterable<Item> {
+export class Queue<Item extends object> implements AsyncIterableIterator<Item> {
   #items: Item[] = []
   #from = 0
   #isEnded = false
-  #wake: (() => void) | undefined
+  #waiting: ((result: IteratorResult<Item>) => void) | undefined
 
   push(item: Item): void {
     if (this.#isEnded) return
-    this.#items.push(item)
-    this.#ring()
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting === undefined) this.#items.push(item)
+    else waiting({ value: item, done: false })
   }
 
   /** What is in it can still be taken. */
   end(): void {
     this.#isEnded = true
-    this.#ring()
+    this.#waiting?.(END)
+    this.#waiting = undefined
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, undefined> {
-    for (;;) {
-      const item = this.#items[this.#from]
-      if (this.#from < this.#items.length) {
-        this.#from++
-        if (this.#from === this.#items.length) {
-          this.#items = []
-          this.#from = 0
-        }
-        yield item as Item
-      } else if (this.#isEnded) return
-      else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
+  next(): Promise<IteratorResult<Item>> {
+    const item = this.#items[this.#from]
+    if (item !== undefined) {
+      this.#from++
+      if (this.#from === this.#items.length) {
+        this.#items = []
+        this.#from = 0
       }
+      return Promise.resolve({ value: item, done: false })
     }
+    if (this.#isEnded) return Promise.resolve(END)
+    return new Promise((resolve) => {
+      this.#waiting = resolve
+    })
   }
 
-  #ring(): void {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
+  [Symbol.asyncIterator](): this {
+    return this
   }
 }
+
+const END = { value: undefined, done: true } as const

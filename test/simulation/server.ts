@@ -276,7 +276,9 @@ export function matches(pattern: string, subject: string): boolean {
   if (pattern === subject) return true
   let expression = expressions.get(pattern)
   if (expression === undefined) {
-    const words = pattern.split('.').map((word) => (word === '*' ? '[^.]+' : word === '>' ? '.+' : word.replace('$', '\\$')))
+    const words = pattern
+      .split('.')
+      .map((word) => (word === '*' ? '[^.]+' : word === '>' ? '.+' : word.replace('$', '\\$')))
     expression = new RegExp(`^${words.join('\\.')}$`)
     expressions.set(pattern, expression)
   }
