@@ -179,7 +179,8 @@ class SlotRunner<State, Item, Event> {
       this.#epoch = await this.#leases.acquire(this.#slot)
       if ((await this.#haltPatiently()) !== undefined) {
         this.#settled()
-        return this.#enter('halted')
+        this.#enter('halted')
+        return await this.#untilCleared()
       }
       await owner.takeOver()
       this.#enter('running')
