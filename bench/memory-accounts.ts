@@ -113,7 +113,7 @@ function contextOf(slot: number): Context<AccountEvent> {
     slot,
     timeUs: 0,
     source: '',
-    emit: (event) => reads.observe(slot, event, `${position}-0-0`, timeUs),
+    emit: (event) => reads.observe(slot, event, [position, 0, 0], timeUs),
     // References are claimed at other slots; what goes to the markets stays unanswered, so that all orders stay open.
     send: (log, target, item) => {
       if (log !== Log.accounts) return 0

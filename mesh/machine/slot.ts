@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { chainHash } from '../domain/chain.ts'
-import type { FrameHeader } from '../frames.ts'
+import { chainHash, chainHashes } from '../domain/chain.ts'
+import type { FrameHeader, Position } from '../frames.ts'
 import { FRAME_VERSION } from '../frames.ts'
 import type { Reply } from '../protocol/replies.ts'
 import { type Log, pairSubject, sourceName } from '../subjects.ts'
@@ -77,8 +77,8 @@ const FRAME_CHARS_MAX = 900_000
 /** And at this many items, so that one frame's work stays short. */
 const FRAME_ITEMS_MAX = 5_000
 
-/** Told of each event in order, also in a replay, for what is kept outside the state. Position: `<sequence>-<item>-<event>`. */
-export type SlotObserver<Event> = (slot: number, event: Event, position: string, timeUs: number) => void
+/** Told of each event in order, also in a replay, for what is kept outside the state. */
+export type SlotObserver<Event> = (slot: number, event: Event, position: Position, timeUs: number) => void
 
 /**
  * One slot's fold, without any I/O: messages in; state, event lines, items for other slots and replies out.
@@ -97,6 +97,8 @@ export class SlotFold<State, Item, Event> {
   itemsCount = 0
   readonly pairsIn = new Map<string, PairEnd>()
   readonly pairsOut = new Map<string, PairOut>()
+  /** Whether drafts hold the lines of events: not where they are stored already. */
+  saysEvents = true
   /** Told of input that was passed over because it does not fit; the state is unchanged. */
   onAlarm: (code: string, details: object) => void = () => {}
 
@@ -284,12 +286,13 @@ export class SlotFold<State, Item, Event> {
   #checkedItems: (string | undefined)[] = []
 
   #applyItem(text: string): void {
-    this.hash = chainHash(this.hash, text)
-    if (this.#source !== 'cmd') {
+    if (this.#source === 'cmd') {
+      this.hash = chainHash(this.hash, text)
+    } else {
       const end = this.pairsIn.get(this.#source)
       assert(end !== undefined)
       end.count++
-      end.hash = chainHash(end.hash, text)
+      chainHashes(this, end, text)
     }
     let item: Item
     try {
@@ -314,10 +317,12 @@ export class SlotFold<State, Item, Event> {
   #emit(event: Event): void {
     const json = JSON.stringify(event)
     this.hash = chainHash(this.hash, json)
-    const line = `{"position":[${this.#sequence},${this.#item},${this.#eventNumber}],${json.slice(1)}`
-    this.#draft.eventLines.push(line)
-    this.#draft.chars += line.length + 1
-    this.#observe?.(this.slot, event, `${this.#sequence}-${this.#item}-${this.#eventNumber}`, this.timeUs)
+    if (this.saysEvents) {
+      const line = `{"position":[${this.#sequence},${this.#item},${this.#eventNumber}],${json.slice(1)}`
+      this.#draft.eventLines.push(line)
+      this.#draft.chars += line.length + 1
+    }
+    this.#observe?.(this.slot, event, [this.#sequence, this.#item, this.#eventNumber], this.timeUs)
     this.#eventNumber++
   }
 

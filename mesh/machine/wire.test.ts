@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { chainHash } from '#mesh/domain/chain.ts'
+import { chainHash, chainHashes } from '#mesh/domain/chain.ts'
 import { checkPairMessage, encodePairMessage, pairEndOf, pairStart, splitPairMessage } from './wire.ts'
 
 const hashOf = (items: readonly string[]): number => items.reduce(chainHash, 0)
@@ -81,6 +81,16 @@ describe('the chain of hashes', () => {
       }),
     )
   })
+  it('continues two chains at once as it does each alone', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.maxSafeNat(), fc.string(), (first, second, text) => {
+        const chains = [{ hash: first }, { hash: second }] as const
+        chainHashes(...chains, text)
+        assert.deepEqual(chains, [{ hash: chainHash(first, text) }, { hash: chainHash(second, text) }])
+      }),
+    )
+  })
+
   it('has no two equal values among a million similar texts', () => {
     const seen = new Set<number>()
     for (let n = 0; n < 1_000_000; n++) seen.add(chainHash(7, `{"orderId":${n}}`))

@@ -1,4 +1,5 @@
 import type { Packer, Unpacker } from '#mesh/domain/packed.ts'
+import type { Position } from '#mesh/frames.ts'
 import type { AccountEvent, OrderWithFills } from '#mesh/protocol/accounts.ts'
 import { type Fill, isOpen, type OrderState } from '#mesh/protocol/common.ts'
 import { hashNumber } from './domain/hashes.ts'
@@ -18,6 +19,8 @@ const SEQUENCE = 1
 const ITEM = 4
 const EVENT = 5
 
+type Closed = Omit<OrderWithFills, 'position'> & { readonly position: Position }
+
 /**
  * What reads need beside a slot's state: positions and fills of open orders, and orders that were closed (or rejected)
  * lately. Fed by the slot's events, also by those of a replay. Nothing here decides anything.
@@ -25,8 +28,8 @@ const EVENT = 5
 export class RecentOrders {
   readonly #closedMax: number
   /** Two generations: the older one goes as a whole, which costs nothing per order. */
-  #closed = new Map<number, OrderWithFills>()
-  #closedBefore = new Map<number, OrderWithFills>()
+  #closed = new Map<number, Closed>()
+  #closedBefore = new Map<number, Closed>()
   /** When the younger generation began. */
   #closedSinceUs = 0
   #positions = new Rows(ROW_SIZE)
@@ -40,7 +43,7 @@ export class RecentOrders {
     this.#closedMax = closedMax
   }
 
-  observe(event: AccountEvent, position: string, timeUs: number) {
+  observe(event: AccountEvent, position: Position, timeUs: number) {
     switch (event.type) {
       case 'OrderPlaced':
         return this.#setPosition(event.order.orderId, position)
@@ -55,7 +58,8 @@ export class RecentOrders {
 
   closed(orderId: number, timeUs: number): OrderWithFills | undefined {
     const found = this.#closed.get(orderId) ?? this.#closedBefore.get(orderId)
-    return found !== undefined && found.order.updatedAtUs >= timeUs - RECENT_US ? found : undefined
+    if (found === undefined || found.order.updatedAtUs < timeUs - RECENT_US) return undefined
+    return { ...found, position: found.position.join('-') }
   }
 
   /** The position of an open order's last change. */
@@ -74,19 +78,20 @@ export class RecentOrders {
 
   pack(packer: Packer): void {
     packer
-      .json([...this.#closedBefore.values(), ...this.#closed.values()])
+      .numbers([this.#closedSinceUs])
+      .json([...this.#closedBefore.values()])
+      .json([...this.#closed.values()])
       .json([...this.#fills].map(([orderId, fills]) => [orderId, fills ?? null]))
     this.#positions.pack(packer)
     this.#index.pack(packer)
   }
 
-  /** `closedMax` may be another than it was. */
   static unpack(closedMax: number, packed: Unpacker): RecentOrders {
     const recent = new RecentOrders(closedMax)
-    const closed = packed.json() as OrderWithFills[]
-    for (const each of closed.slice(Math.max(0, closed.length - Math.ceil(closedMax / 2)))) {
-      recent.#closedBefore.set(each.order.orderId, each)
-    }
+    const [closedSinceUs = 0] = packed.numbers()
+    recent.#closedSinceUs = closedSinceUs
+    for (const each of packed.json() as Closed[]) recent.#closedBefore.set(each.order.orderId, each)
+    for (const each of packed.json() as Closed[]) recent.#closed.set(each.order.orderId, each)
     for (const [orderId, fills] of packed.json() as [number, Fill[] | null][]) {
       recent.#fills.set(orderId, fills ?? undefined)
       recent.#fillsCount += fills?.length ?? 0
@@ -96,7 +101,7 @@ export class RecentOrders {
     return recent
   }
 
-  #change(order: OrderState, fills: readonly Fill[], position: string, timeUs: number): void {
+  #change(order: OrderState, fills: readonly Fill[], position: Position, timeUs: number): void {
     const { orderId } = order
     if (isOpen(order.status)) {
       this.#setPosition(orderId, position)
@@ -134,7 +139,7 @@ export class RecentOrders {
     return [...known, ...last]
   }
 
-  #keepClosed(closed: OrderWithFills, timeUs: number): void {
+  #keepClosed(closed: Closed, timeUs: number): void {
     const full = this.#closed.size >= this.#closedMax / 2
     if (full || this.#closedSinceUs < timeUs - RECENT_US) {
       this.#closedBefore = this.#closed
@@ -144,7 +149,7 @@ export class RecentOrders {
     if (this.#closedMax > 0) this.#closed.set(closed.order.orderId, closed)
   }
 
-  #setPosition(orderId: number, position: string): void {
+  #setPosition(orderId: number, [sequence, item, event]: Position): void {
     let row = this.#find(orderId)
     if (row === NONE) {
       row = this.#positions.take()
@@ -152,12 +157,10 @@ export class RecentOrders {
     }
     const { numbers, words } = this.#positions.page(row)
     const at = this.#positions.at(row)
-    const first = position.indexOf('-')
-    const second = position.indexOf('-', first + 1)
     numbers[at + ID] = orderId
-    numbers[at + SEQUENCE] = Number(position.slice(0, first))
-    words[at * 2 + ITEM] = Number(position.slice(first + 1, second))
-    words[at * 2 + EVENT] = Number(position.slice(second + 1))
+    numbers[at + SEQUENCE] = sequence
+    words[at * 2 + ITEM] = item
+    words[at * 2 + EVENT] = event
   }
 
   #find(orderId: number): number {

@@ -13,7 +13,7 @@ function having(...commands: string[]): (request: unknown) => MarketReadResult {
     const { item, source } = parseCommand(text, index + 1)
     const { context, said } = recordingContext(source, 1_000 + index)
     engineRules.apply(state, item, context)
-    for (const event of said.events) reads.observe(0, event, `1-${index}-0`, 1_000 + index)
+    for (const event of said.events) reads.observe(0, event, [1, index, 0], 1_000 + index)
   }
   return (request) => reads.answer(0, state, request, 5_000)
 }

@@ -84,6 +84,7 @@ async function writeFromLog<State, Item, Event>(options: TakeOptions<State, Item
   const frame = parseFrameHeader(tail.data)
   const fold = await foldToBeginWith(options, frame)
   const replayedFrom = fold.itemsCount
+  fold.saysEvents = false
   const reader = await streams.read(STREAM_OF_LOG[log], slotFilter(log, slot), fold.applied[0] + 1)
   let last: ReadMessage | undefined
   let written: { readonly header: SnapshotHeader; readonly path: string; readonly bytes: number } | undefined
