@@ -262,6 +262,8 @@ export class SlotOwner<State, Item, Event> {
   }
 
   async #replay(lastFrame: FrameHeader): Promise<void> {
+    // What was said is stored up to there.
+    this.fold.saysEvents = false
     const reader = await this.#consume(this.fold.applied[0] + 1)
     const [endSequence, endItem] = lastFrame.inTo
     try {
@@ -280,6 +282,7 @@ export class SlotOwner<State, Item, Event> {
       }
     } finally {
       reader.stop()
+      this.fold.saysEvents = true
     }
     if (this.fold.hash !== lastFrame.hash) {
       throw new SlotHalt(
