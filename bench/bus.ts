@@ -124,6 +124,7 @@ async function runRole(as: Role, natsUrl: string, slots: number, seconds: number
     shutdown: new AbortController().signal,
     onStop: () => {},
     ready: () => {},
+    onScrape: () => {},
     health: { isReady: () => true, report: () => ({ ready: true, checks: {} }) },
     fail: (error) => {
       throw error

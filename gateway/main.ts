@@ -14,6 +14,7 @@ import { marketEndpoints } from './endpoints/markets.ts'
 import { memberEndpoints } from './endpoints/members.ts'
 import { tradingEndpoints } from './endpoints/trading.ts'
 import { createAdmission } from './http/admission.ts'
+import { inFlight } from './http/metrics.ts'
 import { createRequestIds } from './http/request-id.ts'
 import { createLimits } from './limits/limits.ts'
 import { shareBuckets } from './limits/shared.ts'
@@ -74,6 +75,8 @@ await runService('gateway', async (service) => {
     gateways: gateways.count,
     disksAreFull: () => disks.areFull,
   })
+
+  service.onScrape(() => inFlight.set(admission.inFlight))
 
   service.ready('tokens', false)
   const watch = setInterval(() => service.ready('tokens', verifier.isReady()), 200)

@@ -68,6 +68,7 @@ export function problemAnswer(code: Code, details: ProblemDetails = {}): Answer 
   return {
     status: CODES[code].status,
     json: problemBody(code, details),
+    code,
     ...(retryAfterSeconds === undefined ? {} : { headers: ['retry-after', String(retryAfterSeconds)] }),
   }
 }

@@ -1,4 +1,5 @@
 import { type Bus, timeOf } from './bus.ts'
+import { COUNT_BUCKETS, gauge, histogram } from './metrics.ts'
 import { RpcError } from './rpc.ts'
 import { createStore, StoreRefused } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
@@ -24,6 +25,9 @@ export const BATCH_CHARS_MAX = 256 * 1024
 /** How long an ack is waited for, in milliseconds. */
 const ACK_MS_MAX = 2_000
 
+const batchItems = histogram('exchange_command_batch_items', 'Commands per message to a log.', [], COUNT_BUCKETS)
+const unacknowledged = gauge('exchange_commands_unacknowledged', 'Commands that the log has not acknowledged yet.', [])
+
 interface Batch {
   readonly subject: string
   lines: string[]
@@ -43,6 +47,9 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
     open.clear()
   }
   const send = async (batch: Batch): Promise<void> => {
+    const count = batch.lines.length
+    batchItems.observe(count)
+    unacknowledged.inc(count)
     try {
       const sequence = await store.append(batch.subject, batch.lines.join('\n'))
       for (let index = 0; index < batch.waiting.length; index++) {
@@ -52,6 +59,8 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
       const code = error instanceof StoreRefused ? 'publish_refused' : 'publish_unknown'
       const failure = new RpcError(code, `No ack from the log: ${String(error)}`)
       for (const { reject } of batch.waiting) reject(failure)
+    } finally {
+      unacknowledged.dec(count)
     }
   }
 

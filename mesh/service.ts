@@ -1,10 +1,13 @@
 import { createServer, type ServerResponse } from 'node:http'
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import pino, { type Logger } from 'pino'
 import { wholeNumber } from './config.ts'
-import { metricsContentType, metricsText } from './metrics.ts'
+import { counter, gauge, measureProcess, metricsContentType, metricsText, onScrape } from './metrics.ts'
+import { answerPresence } from './presence.ts'
 import { drainRpc } from './rpc.ts'
+import { VERSION } from './version.ts'
 
 /** What every process of the mesh stands on. */
 export interface Service {
@@ -21,6 +24,8 @@ export interface Service {
   /** The process is ready when every check named here is ok. `detail` is shown by `/health/ready`. */
   ready(check: string, ok: boolean, detail?: unknown): void
   readonly health: Health
+  /** Called before metrics are told: for gauges that are set only then. */
+  onScrape(collect: () => Promise<void> | void): void
   /** Ends the process with exit code 1 after an orderly stop: the supervisor starts it anew, and it recovers from the log. */
   fail(error: unknown): void
 }
@@ -32,6 +37,12 @@ export interface Health {
     readonly checks: Record<string, { readonly ok: boolean; readonly detail?: unknown }>
   }
 }
+
+const info = gauge('exchange_build_info', 'Always 1; what runs is in the labels.', ['service', 'instance', 'version'])
+const ready = gauge('exchange_ready', '1 while every check of /health/ready is ok.', [])
+const checkOk = gauge('exchange_check_ok', 'By check of /health/ready: 1 while it is ok.', ['check'])
+const busConnected = gauge('exchange_bus_connected', '1 while connected to NATS.', [])
+const busReconnects = counter('exchange_bus_reconnects_total', 'Connections to NATS after the first.', [])
 
 /** Longest orderly stop before the process leaves anyway, in milliseconds. */
 const STOP_MS_MAX = 9_000
@@ -85,7 +96,14 @@ export async function runService(name: string, start: (service: Service) => Prom
     isReady: () => [...checks.values()].every((check) => check.ok),
     report: () => ({ ready: health.isReady(), checks: Object.fromEntries(checks) }),
   }
+  const startedAt = new Date().toISOString()
+  info.set({ service: name, instance: instanceId, version: VERSION }, 1)
+  onScrape(() => {
+    ready.set(health.isReady() ? 1 : 0)
+    for (const [check, { ok }] of checks) checkOk.set({ check }, ok ? 1 : 0)
+  })
   if (env.HEALTH_PORT !== undefined) {
+    measureProcess()
     stops.push(await serveHealth(health, wholeNumber('HEALTH_PORT', env.HEALTH_PORT, 1, 65535), env.HEALTH_HOST))
   }
 
@@ -94,6 +112,16 @@ export async function runService(name: string, start: (service: Service) => Prom
     connection = nats
     stops.push(() => nats.drain())
     watchConnection(nats, (ok) => checks.set('nats', { ok }))
+    answerPresence(nats, () => ({
+      service: name,
+      instance: instanceId,
+      version: VERSION,
+      node: process.version,
+      host: hostname(),
+      pid: process.pid,
+      startedAt,
+      health: health.report(),
+    }))
     await start({
       name,
       instanceId,
@@ -104,6 +132,7 @@ export async function runService(name: string, start: (service: Service) => Prom
       onStop: (fn) => stops.push(fn),
       ready: (check, ok, detail) => checks.set(check, detail === undefined ? { ok } : { ok, detail }),
       health,
+      onScrape,
       fail,
     })
     checks.set('started', { ok: true })
@@ -133,20 +162,32 @@ export function connectNats(url: string, name: string): Promise<NatsConnection> 
   })
 }
 
-function watchConnection(nats: NatsConnection, tell: (ok: boolean) => void): void {
+function watchConnection(nats: NatsConnection, check: (ok: boolean) => void): void {
+  const tell = (ok: boolean): void => {
+    check(ok)
+    busConnected.set(ok ? 1 : 0)
+  }
   tell(true)
   void (async () => {
     for await (const status of nats.status()) {
       if (status.type === 'disconnect' || status.type === 'staleConnection') tell(false)
-      if (status.type === 'reconnect') tell(true)
+      if (status.type === 'reconnect') {
+        busReconnects.inc()
+        tell(true)
+      }
     }
   })()
 }
 
 async function answerMetrics(response: ServerResponse): Promise<void> {
-  const text = await metricsText()
-  response.writeHead(200, { 'content-type': metricsContentType })
-  response.end(text)
+  try {
+    const text = await metricsText()
+    response.writeHead(200, { 'content-type': metricsContentType })
+    response.end(text)
+  } catch (error) {
+    response.writeHead(500, { 'content-type': 'text/plain' })
+    response.end(String(error))
+  }
 }
 
 async function serveHealth(health: Health, port: number, host = '127.0.0.1'): Promise<() => void> {

@@ -29,6 +29,8 @@ export interface Call<Body, Query> {
 export interface Answer {
   readonly status: number
   readonly json: string
+  /** Of a refusal. */
+  readonly code?: Code
   /** Names and values in turn. */
   readonly headers?: readonly string[]
 }

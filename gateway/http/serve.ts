@@ -14,6 +14,7 @@ import { addressOf } from './address.ts'
 import type { Admission } from './admission.ts'
 import { BodyAborted, readBody } from './body.ts'
 import { type Access, type Answer, BODY_BYTES_MAX, type Endpoint } from './endpoint.ts'
+import { countAnswers } from './metrics.ts'
 
 /** What every endpoint passes through. */
 export interface Gate {
@@ -75,20 +76,35 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
     })
   }
 
+  /** Nothing where the client has gone. */
+  const answerOrRefusal = async (request: Request, requestId: string): Promise<Answer | undefined> => {
+    try {
+      return await answerOf(request, requestId)
+    } catch (error) {
+      return error instanceof BodyAborted ? undefined : answerToError(gate, error, requestId)
+    }
+  }
+
+  const count = countAnswers(endpoint.method, endpoint.path)
   return async (request: Request, h: ResponseToolkit) => {
     const { req, res } = request.raw
     const requestId = gate.requestId(req.headers['x-request-id'])
     const refused = gate.admission.enter(endpoint.kind)
     if (refused !== undefined) {
       // A small body is thrown away; for a large one the connection ends, which costs the client more than us.
-      write(res, problemAnswer(refused, { retryAfterSeconds: 1 }), requestId, gate.isStopping() || !hasSmallBody(req))
+      const answer = problemAnswer(refused, { retryAfterSeconds: 1 })
+      write(res, answer, requestId, gate.isStopping() || !hasSmallBody(req))
+      count(answer, 0)
       return h.abandon
     }
+    const beganAtMs = performance.now()
     try {
-      write(res, await answerOf(request, requestId), requestId, gate.isStopping())
-    } catch (error) {
-      if (error instanceof BodyAborted) res.destroy()
-      else write(res, answerToError(gate, error, requestId), requestId, gate.isStopping())
+      const answer = await answerOrRefusal(request, requestId)
+      if (answer === undefined) res.destroy()
+      else {
+        write(res, answer, requestId, gate.isStopping())
+        count(answer, performance.now() - beganAtMs)
+      }
     } finally {
       gate.admission.leave()
     }

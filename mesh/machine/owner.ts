@@ -7,6 +7,7 @@ import { createStore, type Store } from '../store.ts'
 import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
 import { sleep, type Time } from '../time.ts'
 import { toLogMessage } from './log-message.ts'
+import { countFrame } from './metrics.ts'
 import type { MachineHost, SlotsOptions } from './runtime.ts'
 import {
   type FrameDraft,
@@ -182,6 +183,11 @@ export class SlotOwner<State, Item, Event> {
       this.#frameReader?.stop()
       this.#fail(error)
     }
+  }
+
+  /** Messages that were read and are not applied. */
+  get queuedCount(): number {
+    return this.#queue.length
   }
 
   /** Fulfilled when everything that is stored in the slot's log now is applied. @throws RpcError `slot_unavailable` */
@@ -388,6 +394,7 @@ export class SlotOwner<State, Item, Event> {
   async #storeAll(draft: FrameDraft): Promise<void> {
     const frame = encodeFrame(headerOf(draft), draft.eventLines)
     await Promise.all([this.#storeFrame(frame, draft), this.#storePairs()])
+    countFrame(this.#options.rules.log, this.#slot, draft.itemsCount)
     this.#sendReplies(draft.replies)
   }
 

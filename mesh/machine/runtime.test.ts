@@ -84,6 +84,7 @@ async function run(url: string, rules: Rules<Sums, Item, Said>, instanceId: stri
     shutdown: new AbortController().signal,
     onStop: (fn) => stops.push(fn),
     ready: () => {},
+    onScrape: () => {},
     health: { isReady: () => true, report: () => ({ ready: true, checks: {} }) },
     fail,
   }

@@ -4,6 +4,7 @@ import type { Service } from '#mesh/service.ts'
 import { hurrySubject, type Log } from '#mesh/subjects.ts'
 import type { FrameBatch, ProjectionBatch } from './inbox.ts'
 import { createLeases } from './leases.ts'
+import { projectionCollector } from './metrics.ts'
 import { createPositions, type Progress } from './positions.ts'
 import { connectWriter, SlotWriter } from './slot.ts'
 import type { FrameWriter, Lag, SlotLimits, WriterOptions } from './writer.ts'
@@ -104,6 +105,7 @@ export function runSlots<Event, Batch extends FrameBatch<Event>>(options: SlotsO
   const detail = { toJSON: () => ({ slots: projection.lags() }) }
 
   const looping = loop()
+  service.onScrape(projectionCollector(name, slots, projection.lags))
   service.nats.subscribe(hurrySubject(name), {
     callback: (error, message) => {
       if (!error) writers.get(Number(message.string()))?.hurry()

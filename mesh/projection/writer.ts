@@ -5,6 +5,7 @@ import { EVENTS_STREAM, framesSubject, type Log } from '#mesh/subjects.ts'
 import { sleep, type Time } from '#mesh/time.ts'
 import { Bell } from './bell.ts'
 import { type FrameBatch, FramesRefused, Inbox } from './inbox.ts'
+import { countBatch } from './metrics.ts'
 import type { Progress } from './positions.ts'
 
 /** Where a slot is written to. After a failure it is of no more use, and what is stored is either all of a batch or nothing. */
@@ -213,6 +214,7 @@ class Attempt<Event, Batch extends FrameBatch<Event>> {
       beganAt = this.#time.nowMs()
       const { batch, to, oldestUs } = inbox.take()
       await sink.write(batch, { from: progress, to })
+      countBatch(this.#options.projection, batch.rowsCount, (this.#time.nowMs() - beganAt) / 1000)
       progress = to
       this.#onStored(Math.max(0, this.#time.wallMs() - oldestUs / 1000))
       onWritten(slot, progress)

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { streamsOf } from '../../bus.ts'
 import type { FrameHeader } from '../../frames.ts'
+import { counter, gauge } from '../../metrics.ts'
 import { RpcError, serveRpc } from '../../rpc.ts'
 import { natsUrlOf, type Service } from '../../service.ts'
 import type { MeshShape } from '../../streams.ts'
@@ -52,6 +53,13 @@ interface Shown {
   failure?: string
 }
 
+const age = gauge('exchange_slot_snapshot_age_seconds', "Age of the slot's newest snapshot.", ['log', 'slot'])
+const bytes = gauge('exchange_slot_snapshot_bytes', "Size of the slot's newest snapshot.", ['log', 'slot'])
+const failures = counter('exchange_slot_snapshot_failures_total', 'Snapshots that were not taken, or cannot be used.', [
+  'log',
+  'slot',
+])
+
 const LOOK_MS = 1_000
 /** After one that failed. */
 const PAUSE_MS = 60_000
@@ -90,6 +98,19 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       serveRpc(service.nats, slotSnapshotSubject(machine.rules.log, slot), 'snapshots', () => this.#now(slot))
     }
     this.#show()
+    service.onScrape(() => this.#measure())
+  }
+
+  #measure(): void {
+    const { log } = this.#options.machine.rules
+    for (const [slot, { last }] of this.#shown) {
+      if (last === undefined) {
+        age.remove({ log, slot })
+        continue
+      }
+      age.set({ log, slot }, (Date.now() - Date.parse(last.at)) / 1000)
+      if (last.bytes !== undefined) bytes.set({ log, slot }, last.bytes)
+    }
   }
 
   async *usable(slot: number, lastFrame: FrameHeader): AsyncGenerator<UsableSnapshot<State, Item, Event>> {
@@ -173,6 +194,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
         } else {
           this.#notBeforeMs = performance.now() + PAUSE_MS
           this.#shownOf(slot).failure = String(error)
+          failures.inc({ log, slot })
           this.#logger.error({ err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
         }
         throw error
@@ -215,6 +237,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
     const { log } = this.#options.machine.rules
     const code = error instanceof SlotHalt ? 'snapshot_differs' : codeOf(error)
     this.#logger.error({ err: error, code, snapshot: name, slot: sourceName(log, slot) }, 'a snapshot is passed over')
+    failures.inc({ log, slot })
     const shown = this.#shownOf(slot)
     shown.skipped = [...(shown.skipped ?? []), { name, code }]
     delete shown.last

@@ -1,0 +1,38 @@
+import { createInbox, type NatsConnection } from '@nats-io/transport-node'
+import type { Health } from './service.ts'
+import { WHO_IS_THERE } from './subjects.ts'
+
+/** What an instance says of itself to those who look after the exchange. */
+export interface Presence {
+  readonly service: string
+  readonly instance: string
+  readonly version: string
+  readonly node: string
+  readonly host: string
+  readonly pid: number
+  readonly startedAt: string
+  readonly health: ReturnType<Health['report']>
+}
+
+export function answerPresence(nats: NatsConnection, presence: () => Presence): void {
+  nats.subscribe(WHO_IS_THERE, {
+    callback: (error, message) => {
+      if (error === null) message.respond(JSON.stringify(presence()))
+    },
+  })
+}
+
+/** Everybody who answers within that time, by name. */
+export async function askPresence(nats: NatsConnection, waitMs: number): Promise<Presence[]> {
+  const inbox = createInbox()
+  const found: Presence[] = []
+  const answers = nats.subscribe(inbox, {
+    callback: (error, message) => {
+      if (error === null && message.data.length > 0) found.push(message.json<Presence>())
+    },
+  })
+  nats.publish(WHO_IS_THERE, '', { reply: inbox })
+  await new Promise((resolve) => setTimeout(resolve, waitMs))
+  answers.unsubscribe()
+  return found.sort((a, b) => (a.instance < b.instance ? -1 : 1))
+}
