@@ -8,12 +8,20 @@ import type { Screen } from './screen.ts'
 import { keptSecret } from './secrets.ts'
 import type { OwnedProcess } from './servers/child-process.ts'
 import { startMariadbServer } from './servers/mariadb.ts'
-import { startNatsCluster, startNatsServer } from './servers/nats.ts'
+import { type NatsOptions, type NatsServer, startNatsCluster, startNatsServer } from './servers/nats.ts'
+import { healWhenThereIsRoom } from './servers/nats-heal.ts'
 import { ProgramMissingError } from './servers/programs.ts'
 import { startRedisServer } from './servers/redis.ts'
 import { Supervisor } from './supervisor.ts'
 
-export type ServerUrls = { natsUrl: string; natsReplicas: string | undefined; mysqlUrl: string; redisUrl: string }
+export type ServerUrls = {
+  natsUrl: string
+  natsReplicas: string | undefined
+  /** Of private nats-servers: they say how much room is left. */
+  natsMonitorUrl: string | undefined
+  mysqlUrl: string
+  redisUrl: string
+}
 
 const clusterServers = 3
 
@@ -36,13 +44,12 @@ export async function startServers(
     log: log(name),
     report: (line: string) => screen.working(name, line),
   })
+  const natsMonitorUrls: string[] = []
   const missing = new Map<Composable, ProgramMissingError>()
 
   const [nats, mariadb, redis] = await allOrFirstFailure([
     provide('nats', config.natsUrl, checkNats, () =>
-      isCluster
-        ? startNatsCluster({ ...common('nats'), syncInterval: config.natsSyncInterval, servers: clusterServers })
-        : startNatsServer({ ...common('nats'), syncInterval: config.natsSyncInterval }),
+      startNats({ ...common('nats'), syncInterval: config.natsSyncInterval }),
     ),
     provide('mariadb', config.mysqlUrl, checkMysql, () =>
       startMariadbServer({ ...common('mariadb'), user: 'exchange', password: mysqlPassword, bufferPool: '256M' }),
@@ -54,8 +61,20 @@ export async function startServers(
   return {
     natsUrl: nats ?? composed?.nats ?? '',
     natsReplicas: isCluster && config.natsUrl === undefined ? `${clusterServers}` : config.env.NATS_REPLICAS,
+    natsMonitorUrl: natsMonitorUrls.length === 0 ? config.env.NATS_MONITOR_URL : natsMonitorUrls.join(','),
     mysqlUrl: mariadb ?? composed?.mariadb ?? '',
     redisUrl: redis ?? composed?.redis ?? '',
+  }
+
+  async function startNats(options: NatsOptions): Promise<readonly NatsServer[]> {
+    const servers = isCluster
+      ? await startNatsCluster({ ...options, servers: clusterServers })
+      : [await startNatsServer(options)]
+    for (const server of servers) {
+      natsMonitorUrls.push(server.monitorUrl)
+      stack.defer(healWhenThereIsRoom(server, dataDirectory, (line) => screen.warning(server.spec.name, line)))
+    }
+    return servers
   }
 
   async function provide(

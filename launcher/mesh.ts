@@ -63,8 +63,13 @@ export async function startMesh(
   const publicUrl = await openToPublic(instances, config, withTraefik, screen, stack)
   for (const [broker, settings] of await brokersStarting) {
     const services = plan.services.filter(({ needs }) => needs === broker)
-    await startServices(await instancesOf(services, { ...env, ...settings }), screen, stack)
+    const more = await instancesOf(services, { ...env, ...settings })
+    await startServices(more, screen, stack)
+    instances.push(...more)
   }
+  state.keepMetrics(
+    instances.map(({ service, process, metricsAddress: address }) => ({ service, instance: process.spec.name, address })),
+  )
   state.keepMesh({ mysqlUrl: urls.mysqlUrl, natsUrl: urls.natsUrl, publicUrl })
 
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
@@ -93,6 +98,8 @@ function serviceEnv(config: LauncherConfig, urls: ServerUrls, admin: AdminAccoun
     ...config.env,
     NATS_URL: urls.natsUrl,
     NATS_REPLICAS: urls.natsReplicas,
+    NATS_MONITOR_URL: urls.natsMonitorUrl,
+    DISK_FOLDERS: config.env.DISK_FOLDERS ?? config.dataDirectory,
     MYSQL_URL: urls.mysqlUrl,
     REDIS_URL: urls.redisUrl,
     EXCHANGE_MODE: config.mode,

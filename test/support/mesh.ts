@@ -14,6 +14,8 @@ export interface TestMesh extends AsyncDisposable {
   readonly natsUrl: string
   readonly mysqlUrl: string
   readonly admin: { readonly email: string; readonly password: string }
+  /** What Prometheus scrapes, by the name of the process: `127.0.0.1:<port>`. */
+  readonly metricsAddresses: ReadonlyMap<string, string>
   /** `accounts`, `gateway-2`, …; a first instance has no number. */
   process(name: string): OwnedProcess
   /** Starts one more instance, with settings of its own. */
@@ -39,6 +41,8 @@ export interface TestMeshOptions {
   readonly syncInterval?: 'always' | '2m'
   /** A bus that the test runs itself; else the mesh has a private one. */
   readonly natsUrl?: string
+  /** A MariaDB that the test runs itself. */
+  readonly mysqlUrl?: string
 }
 
 const SERVICES = {
@@ -68,16 +72,17 @@ const STOP_MS_MAX = 10_000
 export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   const directory = mkdtempSync(join(tmpdir(), 'exchange-mesh-'))
   const processes = new Map<string, OwnedProcess>()
+  const metricsAddresses = new Map<string, string>()
   const admin = { email: 'admin@example.com', password: 'the password of the admin' }
   const [nats, mariadb, redis] = await Promise.all([
     options.natsUrl === undefined ? startNats({ syncInterval: options.syncInterval ?? '2m' }) : undefined,
-    startMariadb(),
+    options.mysqlUrl === undefined ? startMariadb() : undefined,
     startRedis(),
   ])
   const stop = async (): Promise<void> => {
     // The gateways serve on for three seconds when asked politely; nobody waits for that here.
     await Promise.all([...processes.values()].map((owned) => owned.kill()))
-    await Promise.all([nats?.stop(), mariadb.stop(), redis.stop()])
+    await Promise.all([nats?.stop(), mariadb?.stop(), redis.stop()])
     rmSync(directory, { recursive: true, force: true })
   }
   const processNamed = (name: string): OwnedProcess => {
@@ -87,11 +92,12 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     return owned
   }
   const natsUrl = options.natsUrl ?? nats?.url ?? ''
+  const mysqlUrl = options.mysqlUrl ?? mariadb?.url ?? ''
   const urls: string[] = []
   const env = {
     ...process.env,
     NATS_URL: natsUrl,
-    MYSQL_URL: mariadb.url,
+    MYSQL_URL: mysqlUrl,
     REDIS_URL: redis.url,
     EXCHANGE_MODE: 'development',
     EXCHANGE_ADMIN_EMAIL: admin.email,
@@ -106,10 +112,13 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   ): Promise<string> => {
     const name = nameOf(service, number)
     const port = await freePort()
-    const ports =
-      service === 'gateway'
-        ? { GATEWAY_PORT: String(port), GATEWAY_HOST: loopback }
-        : { HEALTH_PORT: String(port), HEALTH_HOST: loopback }
+    const healthPort = service === 'gateway' ? await freePort() : port
+    const ports = {
+      ...(service === 'gateway' ? { GATEWAY_PORT: String(port), GATEWAY_HOST: loopback } : {}),
+      HEALTH_PORT: String(healthPort),
+      HEALTH_HOST: loopback,
+    }
+    metricsAddresses.set(name, `${loopback}:${healthPort}`)
     const url = `http://${loopback}:${port}`
     const owned = await startProcess({
       name,
@@ -142,8 +151,9 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
   return {
     urls,
     natsUrl,
-    mysqlUrl: mariadb.url,
+    mysqlUrl,
     admin,
+    metricsAddresses,
     process: processNamed,
     add: async (service, more = {}) => {
       const instances = [...processes.keys()].filter((name) => name === service || name.startsWith(`${service}-`))
@@ -160,7 +170,10 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
         assert(nats, 'the test runs its own bus')
         return nats
       },
-      mariadb,
+      get mariadb() {
+        assert(mariadb, 'the test runs its own MariaDB')
+        return mariadb
+      },
       redis,
     },
     stop,
