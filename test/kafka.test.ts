@@ -77,8 +77,9 @@ describe('orders from Kafka, and the event log to it', function () {
     assert.deepEqual(outcomesOf(sell), ['accepted', 'closed'])
     assert.deepEqual(outcomesOf(buy), ['closed'])
     const [filled] = resultsOf(buy)
-    const { status, executedAmount } = filled?.order as Json
-    assert.deepEqual([status, executedAmount, filled?.memberId], ['executed', '0.001', String(buyer.memberId)])
+    assert(filled)
+    const { status, executedAmount } = filled.order as Json
+    assert.deepEqual([status, executedAmount, filled.memberId], ['executed', '0.001', String(buyer.memberId)])
   })
 
   it('cancels and amends', async () => {

@@ -17,7 +17,7 @@ export class Book {
     this.#faults = faults
   }
 
-  add(name: string, { orderIds, others, greedyIds }: Result): void {
+  add(name: string, { orderIds, others, greedyIds }: Pick<Result, 'orderIds' | 'others' | 'greedyIds'>): void {
     this.#accepted.set(name, orderIds)
     this.#accepted.set(`${name}g`, greedyIds)
     for (const [answer, count] of Object.entries(others)) {

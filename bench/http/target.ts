@@ -105,7 +105,8 @@ async function end(child: ChildProcess): Promise<void> {
 
 /** The whole mesh on private servers, with members who have money. */
 export class Exchange implements AsyncDisposable {
-  readonly #mesh: TestMesh
+  /** For the services and servers that a benchmark adds. */
+  readonly mesh: TestMesh
   readonly nats: NatsConnection
   readonly pool: Pool
   readonly tokens: readonly string[]
@@ -114,7 +115,7 @@ export class Exchange implements AsyncDisposable {
   readonly membersCount: number
 
   private constructor(mesh: TestMesh, nats: NatsConnection, pool: Pool, tokens: readonly string[]) {
-    this.#mesh = mesh
+    this.mesh = mesh
     this.nats = nats
     this.pool = pool
     this.tokens = tokens.slice(1)
@@ -145,27 +146,27 @@ export class Exchange implements AsyncDisposable {
   }
 
   get mysqlUrl(): string {
-    return this.#mesh.mysqlUrl
+    return this.mesh.mysqlUrl
   }
 
   readonly accountSlots = SLOTS.accountSlots
 
   addresses(gateways: 1 | 2): Address[] {
-    return this.#mesh.urls.slice(0, gateways).map(addressOf)
+    return this.mesh.urls.slice(0, gateways).map(addressOf)
   }
 
   /** Gateways that let a member send so many orders per second. */
   async limitRate(perSecond: number): Promise<void> {
     for (const name of ['gateway', 'gateway-2']) {
-      const { env } = this.#mesh.process(name).spec
+      const { env } = this.mesh.process(name).spec
       if (env !== undefined) env.RATE_TRADE = `${perSecond}:${Math.max(perSecond, BURST_MIN)}`
-      await this.#mesh.restart(name)
+      await this.mesh.restart(name)
     }
   }
 
   pids(gateways: 1 | 2): Record<string, number> {
-    const { nats, mariadb, redis } = this.#mesh.servers
-    const pidOf = (name: string): number => this.#mesh.process(name).pid ?? 0
+    const { nats, mariadb, redis } = this.mesh.servers
+    const pidOf = (name: string): number => this.mesh.process(name).pid ?? 0
     return {
       gateway: pidOf('gateway'),
       ...(gateways === 2 ? { 'gateway-2': pidOf('gateway-2') } : {}),
@@ -183,6 +184,6 @@ export class Exchange implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool.end()
     await this.nats.close()
-    await this.#mesh.stop()
+    await this.mesh.stop()
   }
 }

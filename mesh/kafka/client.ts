@@ -17,7 +17,7 @@ export function brokersOf(kafkaUrl: string): string[] {
 }
 
 /** Attempts within one call of the client, before it fails and whoever called begins anew. */
-const RETRIES = 6
+const RETRIES = 9
 /** The next transaction of a producer is refused for the milliseconds that the broker takes to finish the last one. */
 const RETRY_MS = 10
 const RETRY_MS_MAX = 1_000

@@ -111,7 +111,7 @@ export async function positionsAreThere(kafka: Kafka, place: Omit<KafkaPlace, 's
   const [offsets] = await withAdmin(kafka, (admin) =>
     admin.fetchOffsets({ groupId: projection, topics: [positionTopic] }),
   )
-  return offsets !== undefined && offsets.partitions.every(({ metadata }) => Boolean(metadata))
+  return offsets?.partitions.every(({ metadata }) => Boolean(metadata)) === true
 }
 
 /** The first transaction of a producer takes the transactional id over. */

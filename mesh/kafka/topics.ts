@@ -22,6 +22,8 @@ export class TopicMismatch extends Error {
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 
 const RETRY_MS = 1_000
+/** A broker that has just started, or makes its first topics, is not worth a warning for so long. */
+const QUIET_MS = 20_000
 
 /** Makes sure of the topics as soon as Kafka is there. False: the process stops first. */
 export async function topicsAreThere(
@@ -29,12 +31,14 @@ export async function topicsAreThere(
   kafka: Kafka,
   specs: readonly TopicSpec[],
 ): Promise<boolean> {
+  const beganAtMs = performance.now()
   while (!shutdown.aborted) {
     try {
       await ensureTopics(kafka, specs)
       return true
     } catch (error) {
-      log.warn({ err: error }, 'the topics in Kafka are not there yet')
+      const level = performance.now() - beganAtMs < QUIET_MS ? 'info' : 'warn'
+      log[level]({ err: error }, 'the topics in Kafka are not there yet')
       await sleep(RETRY_MS, undefined, { signal: shutdown }).catch(() => {})
     }
   }
@@ -69,6 +73,8 @@ async function ensureTopics(kafka: Kafka, specs: readonly TopicSpec[]): Promise<
       if (found === partitions || (found > 0 && !bySlot)) continue
       throw new TopicMismatch(`Topic ${topic} has ${found} partitions; ${partitions} are needed, one for each slot.`)
     }
+    // The first question of this kind makes the broker's own topic of positions, which takes it a moment.
+    await admin.fetchOffsets({ groupId: 'topics-check', topics: [...new Set(specs.map(({ topic }) => topic))] })
   } finally {
     await admin.disconnect()
   }

@@ -3,13 +3,81 @@ import type { Kafka, KafkaMessage } from 'kafkajs'
 import pino from 'pino'
 import { createKafka } from '#mesh/kafka/client.ts'
 
-/** A client for tests, and readers of whole topics. */
+/** A client for tests and benchmarks. */
 export const kafkaClient = (kafkaUrl: string): Kafka =>
   createKafka({ kafkaUrl, clientId: 'test', log: pino({ level: process.env.LOG_LEVEL ?? 'error' }) })
 
+export interface Read {
+  readonly topic: string
+  readonly partition: number
+  readonly message: KafkaMessage
+}
+
+const AGAIN_MS = 200
+let readersCount = 0
+
+/**
+ * Reads topics from their beginnings, committed records alone, each once and in the order of its partition; begins again where
+ * it was when the broker was away. @returns how to end it; it reads when this is there.
+ */
+export async function followTopics(
+  kafka: Kafka,
+  topics: readonly string[],
+  take: (messages: readonly Read[]) => void,
+): Promise<() => Promise<void>> {
+  const groupId = `test-reader-${process.pid}-${Date.now()}-${++readersCount}`
+  const taken = new Map<string, bigint>()
+  const stopping = new AbortController()
+  const joined = Promise.withResolvers<void>()
+
+  const readOn = async (): Promise<void> => {
+    const consumer = kafka.consumer({
+      groupId,
+      maxWaitTimeInMs: 200,
+      allowAutoTopicCreation: false,
+      retry: { restartOnFailure: async () => false },
+    })
+    const ended = new Promise<void>((resolve) => {
+      consumer.on('consumer.crash', () => resolve())
+      stopping.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    consumer.on('consumer.group_join', () => joined.resolve())
+    try {
+      await consumer.connect()
+      await consumer.subscribe({ topics: [...topics], fromBeginning: true })
+      await consumer.run({
+        partitionsConsumedConcurrently: 100,
+        eachBatch: async ({ batch: { topic, partition, messages } }) => {
+          const place = `${topic} ${partition}`
+          const last = taken.get(place) ?? -1n
+          const fresh = messages.filter(({ offset }) => BigInt(offset) > last)
+          const end = fresh.at(-1)
+          if (end === undefined) return
+          taken.set(place, BigInt(end.offset))
+          take(fresh.map((message) => ({ topic, partition, message })))
+        },
+      })
+      await ended
+    } finally {
+      await consumer.disconnect()
+    }
+  }
+  const reading = (async () => {
+    while (!stopping.signal.aborted) {
+      await readOn().catch(() => {})
+      if (!stopping.signal.aborted) await sleep(AGAIN_MS)
+    }
+  })()
+  await joined.promise
+  return async () => {
+    stopping.abort()
+    await reading
+  }
+}
+
 export interface TopicReader {
-  /** Everything committed so far, in the order of each partition. */
-  readonly messages: readonly { readonly topic: string; readonly partition: number; readonly message: KafkaMessage }[]
+  /** Everything so far. */
+  readonly messages: readonly Read[]
   /** Waits until it is so. @throws after `waitMsMax`, with how many messages there are. */
   until(isThere: () => boolean, waitMsMax?: number): Promise<void>
   stop(): Promise<void>
@@ -17,20 +85,12 @@ export interface TopicReader {
 
 const WAIT_MS_MAX = 60_000
 const LOOK_MS = 50
-let readersCount = 0
 
-/** Reads topics from their beginnings, committed records alone, as any consumer of ours would. */
+/** Keeps all that is in the topics. */
 export async function readTopics(kafka: Kafka, topics: readonly string[]): Promise<TopicReader> {
-  const messages: TopicReader['messages'][number][] = []
-  const consumer = kafka.consumer({
-    groupId: `test-reader-${process.pid}-${++readersCount}`,
-    maxWaitTimeInMs: 200,
-    allowAutoTopicCreation: false,
-  })
-  await consumer.connect()
-  await consumer.subscribe({ topics: [...topics], fromBeginning: true })
-  await consumer.run({
-    eachMessage: async ({ topic, partition, message }) => void messages.push({ topic, partition, message }),
+  const messages: Read[] = []
+  const stop = await followTopics(kafka, topics, (some) => {
+    for (const one of some) messages.push(one)
   })
   return {
     messages,
@@ -45,6 +105,6 @@ export async function readTopics(kafka: Kafka, topics: readonly string[]): Promi
         await sleep(LOOK_MS)
       }
     },
-    stop: () => consumer.disconnect(),
+    stop,
   }
 }
