@@ -20,7 +20,16 @@ export type InstanceOptions = {
   publicAddress?: { host: string; port: number } | undefined
 }
 
-export type Instance = { process: OwnedProcess; healthUrl: string; url: string; stage: number; isGateway: boolean }
+export type Instance = {
+  process: OwnedProcess
+  healthUrl: string
+  url: string
+  /** Host and port of its metrics, which are not on the public entry. */
+  metricsAddress: string
+  service: string
+  stage: number
+  isGateway: boolean
+}
 
 /** One process of a service: its environment, its log, and where it tells its health. */
 export async function createInstance(options: InstanceOptions): Promise<Instance> {
@@ -30,7 +39,7 @@ export async function createInstance(options: InstanceOptions): Promise<Instance
   const port = options.publicAddress?.port ?? (await freePort())
   const url = `http://${host === '0.0.0.0' ? loopback : host}:${port}`
   const ports = service.isGateway
-    ? { GATEWAY_HOST: host, GATEWAY_PORT: `${port}` }
+    ? { GATEWAY_HOST: host, GATEWAY_PORT: `${port}`, HEALTH_HOST: loopback, HEALTH_PORT: `${await freePort()}` }
     : { HEALTH_HOST: loopback, HEALTH_PORT: `${port}` }
   const log = new LogFile(join(options.logDirectory, `${instanceId}.log`))
   const show = throttled(({ severity, text }) => screen[severity](instanceId, text))
@@ -55,6 +64,8 @@ export async function createInstance(options: InstanceOptions): Promise<Instance
     process: owned,
     healthUrl: `${url}/health/ready`,
     url,
+    metricsAddress: `${loopback}:${ports.HEALTH_PORT}`,
+    service: service.name,
     stage: service.stage,
     isGateway: service.isGateway ?? false,
   }

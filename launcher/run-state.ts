@@ -17,6 +17,7 @@ export class RunState implements Disposable {
   readonly #lockPath: string
   readonly #processesPath: string
   readonly #meshPath: string
+  readonly #metricsPath: string
 
   /** @throws PreflightError when another launcher uses this data directory. */
   constructor(dataDirectory: string) {
@@ -25,6 +26,7 @@ export class RunState implements Disposable {
     this.#lockPath = join(directory, 'launcher.json')
     this.#processesPath = join(directory, 'processes.json')
     this.#meshPath = join(directory, 'mesh.json')
+    this.#metricsPath = join(directory, 'prometheus.json')
     this.#lock(dataDirectory)
   }
 
@@ -50,8 +52,14 @@ export class RunState implements Disposable {
     writeWhole(this.#meshPath, mesh)
   }
 
+  /** For Prometheus' file_sd. */
+  keepMetrics(instances: readonly { service: string; instance: string; address: string }[]): void {
+    const targets = instances.map(({ address, ...labels }) => ({ targets: [address], labels }))
+    writeWhole(this.#metricsPath, targets)
+  }
+
   [Symbol.dispose](): void {
-    for (const path of [this.#processesPath, this.#meshPath, this.#lockPath]) rmSync(path, { force: true })
+    for (const path of [this.#processesPath, this.#meshPath, this.#metricsPath, this.#lockPath]) rmSync(path, { force: true })
   }
 
   #lock(dataDirectory: string): void {
