@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { AccountItem } from '#mesh/protocol/accounts.ts'
+import type { AccountEdgeCommand, AccountEvent, AccountItem } from '#mesh/protocol/accounts.ts'
 import { Log, sourceName } from '#mesh/subjects.ts'
 import { type Action, actions, MEMBERS, openExchange, Player } from '../testing/commands.ts'
 import { imbalances, replay, TestMesh } from '../testing/mesh.ts'
@@ -77,13 +77,28 @@ describe('account slots, under any commands in any interleaving', function () {
     )
   })
 
+  it('say what came of each command of a broker, once', () => {
+    fc.assert(
+      fc.property(actions, (sequence) => {
+        const mesh = newMesh(SETTINGS)
+        playAll(
+          mesh,
+          sequence.filter((action) => action.do !== 'again'),
+          { settled: false },
+        )
+        assert.deepEqual(answersOf(mesh.accountEvents), brokersCommands(mesh))
+      }),
+      { numRuns: RUNS },
+    )
+  })
+
   it('come to the same end when commands of the edge come twice', () => {
     fc.assert(
       fc.property(actions, (sequence) => {
         const once = newMesh(SETTINGS)
         playAll(
           once,
-          sequence.filter((action) => action.do !== 'again'),
+          sequence.filter((action) => action.do !== 'again' && action.do !== 'redelivered'),
           { settled: true },
         )
         const twice = newMesh(SETTINGS)
@@ -101,6 +116,42 @@ describe('account slots, under any commands in any interleaving', function () {
 })
 
 type Mesh = TestMesh<NaiveEngineState>
+
+/** Ids of the brokers' commands that an event answers, each as often as it is answered. */
+function answersOf(events: readonly AccountEvent[]): number[] {
+  const answered: number[] = []
+  for (const event of events) {
+    switch (event.type) {
+      case 'OrderRejected':
+        if (event.order.origin !== undefined) answered.push(event.order.orderId)
+        break
+      case 'OrderChanged':
+        if (event.cause === 'placed' ? event.order.origin !== undefined : event.origin !== undefined) {
+          answered.push(event.commandId)
+        }
+        break
+      case 'OrderCommandRefused':
+        if (event.origin !== undefined) answered.push(event.commandId)
+        break
+      case 'RequestAnswered':
+        answered.push(event.commandId)
+        break
+    }
+  }
+  return answered.sort((a, b) => a - b)
+}
+
+function brokersCommands(mesh: Mesh): number[] {
+  const ids = new Set<number>()
+  for (const machine of mesh.machines.values()) {
+    for (const { source, text } of machine.log) {
+      if (source !== 'cmd') continue
+      const { origin, commandId } = JSON.parse(text) as AccountEdgeCommand
+      if (origin !== undefined) ids.add(commandId)
+    }
+  }
+  return [...ids].sort((a, b) => a - b)
+}
 
 function newMesh(settings: ConstructorParameters<typeof TestMesh>[0], prepare: (mesh: Mesh) => void = () => {}): Mesh {
   const mesh = new TestMesh(settings, createNaiveEngine())

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { AccountEdgeCommand } from '#mesh/protocol/accounts.ts'
-import type { MarketStatus } from '#mesh/protocol/common.ts'
+import type { MarketStatus, Origin } from '#mesh/protocol/common.ts'
 import type { DefinitionCommand } from '#mesh/protocol/definitions.ts'
 import type { TestMesh } from './mesh.ts'
 
@@ -17,6 +17,8 @@ export type Action =
   /** Names an order that was sent before, counted from the last. */
   | { readonly do: 'onOrder'; readonly back: number; readonly how: OnOrder }
   | { readonly do: 'again'; readonly back: number }
+  /** The same message from a broker, as a new command. */
+  | { readonly do: 'redelivered'; readonly back: number }
   | { readonly do: 'define'; readonly command: WithoutIds<DefinitionCommand> }
   /** Lets so many items be read, from queues chosen by the numbers. */
   | { readonly do: 'steps'; readonly choices: readonly number[] }
@@ -24,6 +26,14 @@ export type Action =
 type OnOrder =
   | { readonly type: 'CancelOrder' | 'VoidOrder' }
   | { readonly type: 'AmendOrder'; readonly priceTicks?: number; readonly amountLots?: number }
+  | { readonly type: 'CancelOrder'; readonly requestId: string; readonly origin: Origin }
+  | {
+      readonly type: 'AmendOrder'
+      readonly amountLots: number
+      readonly instrument: string
+      readonly requestId: string
+      readonly origin: Origin
+    }
 
 const member = fc.oneof(
   { weight: 15, arbitrary: fc.constantFrom(...MEMBERS.slice(0, -1)) },
@@ -41,6 +51,8 @@ const clientOrderId = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h')
 const reference = fc.constantFrom('r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7', 'r8', 'r9')
 const amountMinor = fc.integer({ min: 1, max: 400 }).map(String)
 const contentHash = fc.integer({ min: 1, max: 2 })
+const origin = fc.constantFrom<Origin>('rabbitmq', 'kafka')
+const requestId = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l')
 
 const limitOrder = fc.record(
   {
@@ -70,8 +82,14 @@ const marketOrder = fc
       : {}),
   }))
 
+/** A broker's orders always have a name. */
+const brokersOrder = fc
+  .tuple(limitOrder, clientOrderId, origin)
+  .map(([order, own, through]) => ({ ...order, clientOrderId: own, origin: through }))
+
 const edge = fc.oneof(
-  { weight: 12, arbitrary: limitOrder },
+  { weight: 8, arbitrary: limitOrder },
+  { weight: 4, arbitrary: brokersOrder },
   { weight: 4, arbitrary: marketOrder },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('CancelOrders' as const), memberId: member }) },
   {
@@ -113,6 +131,8 @@ const onOrder: fc.Arbitrary<OnOrder> = fc.oneof(
   fc.record({ type: fc.constantFrom('CancelOrder' as const, 'VoidOrder' as const) }),
   fc.record({ type: fc.constant('AmendOrder' as const), priceTicks, amountLots }),
   fc.record({ type: fc.constant('AmendOrder' as const), amountLots }),
+  fc.record({ type: fc.constant('CancelOrder' as const), requestId, origin }),
+  fc.record({ type: fc.constant('AmendOrder' as const), amountLots, instrument, requestId, origin }),
 )
 
 const definition = fc.oneof(
@@ -134,7 +154,7 @@ const back = fc.nat({ max: 12 })
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 10, arbitrary: edge.map((command) => ({ do: 'edge' as const, command })) },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('onOrder' as const), back, how: onOrder }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('again' as const), back }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('again' as const, 'redelivered' as const), back }) },
   { weight: 1, arbitrary: definition.map((command) => ({ do: 'define' as const, command })) },
   {
     weight: 8,
@@ -175,6 +195,7 @@ export class Player {
   readonly #sent: AccountEdgeCommand[] = []
   readonly #orders: { readonly orderId: number; readonly memberId: number }[] = []
   #nextId = 1000
+  #nextRedeliveredId = 1_000_000
 
   constructor(mesh: TestMesh<unknown>, { settled }: { readonly settled: boolean }) {
     this.#mesh = mesh
@@ -194,6 +215,11 @@ export class Player {
       case 'again': {
         const command = this.#sent.at(-1 - next.back)
         if (command !== undefined) this.#mesh.edge(command)
+        break
+      }
+      case 'redelivered': {
+        const command = this.#sent.at(-1 - next.back)
+        if (command?.origin !== undefined) this.#mesh.edge({ ...command, commandId: this.#nextRedeliveredId++ })
         break
       }
       case 'define':

@@ -1,4 +1,4 @@
-import type { AccountItem, LedgerCommand, OrderOutcome, PlaceOrder } from '#mesh/protocol/accounts.ts'
+import type { AccountItem, AmendOrder, LedgerCommand, OrderOutcome, PlaceOrder } from '#mesh/protocol/accounts.ts'
 import type { MarketDefinition } from '#mesh/protocol/definitions.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 
@@ -27,6 +27,7 @@ export class NaiveAccounts {
   readonly #orders = new Map<number, NaiveOrder>()
   readonly #ids = new Set<number>()
   readonly #clientIds = new Map<string, number>()
+  readonly #requests = new Set<string>()
   readonly #claims = new Map<string, string>()
   readonly #ledger = new Map<string, string>()
 
@@ -64,11 +65,12 @@ export class NaiveAccounts {
         this.#ids.add(item.commandId)
         return
       case 'AmendOrder': {
-        if (this.#ids.has(item.commandId)) return
+        if (this.#ids.has(item.commandId) || this.#isRepeat(item)) return
         this.#ids.add(item.commandId)
         const id = item.orderId ?? this.#clientIds.get(`${item.memberId}/${item.clientOrderId}`)
         const order = this.#orders.get(id ?? 0)
         if (order === undefined || !order.open || order.place.memberId !== item.memberId) return
+        if (item.instrument !== undefined && item.instrument !== order.place.instrument) return
         this.#amend(order, item.priceTicks ?? order.priceTicks, item.amountLots ?? order.amountLots)
         return
       }
@@ -109,6 +111,15 @@ export class NaiveAccounts {
       case 'CancelOrder':
         return
     }
+  }
+
+  /** By the sender's own id of it. */
+  #isRepeat({ type, memberId, requestId }: AmendOrder): boolean {
+    if (requestId === undefined) return false
+    const key = `${memberId} ${type} ${requestId}`
+    if (this.#requests.has(key)) return true
+    this.#requests.add(key)
+    return false
   }
 
   /** Which slot keeps a reference is no concern of balances: whoever was asked to, by the rules' own choice. */

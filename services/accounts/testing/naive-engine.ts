@@ -1,6 +1,7 @@
+import { withAsker } from '#mesh/domain/asked-by.ts'
 import { feeOf } from '#mesh/domain/money.ts'
 import type { Context, Rules } from '#mesh/machine/rules.ts'
-import type { OrderCommandRefused, OrderOutcome } from '#mesh/protocol/accounts.ts'
+import type { AskedBy, OrderCommandRefused, OrderOutcome } from '#mesh/protocol/accounts.ts'
 import type { Fill, MachineCode, MarketStatus, OrderStatus, Side } from '#mesh/protocol/common.ts'
 import type { DefinitionCommand, MarketDefinition } from '#mesh/protocol/definitions.ts'
 import type { MarketEvent, MarketItem } from '#mesh/protocol/engine.ts'
@@ -21,6 +22,8 @@ interface Order {
   /** What the command under way did to it. */
   fills: Fill[]
   consumedMinor: bigint
+  /** Who asked for it. */
+  asker: AskedBy
 }
 
 interface Market {
@@ -64,6 +67,7 @@ export function createNaiveEngine(): Rules<NaiveEngineState, MarketItem, MarketE
           const market = marketOf(state, item.instrument)
           const order = take(market, item.orderId)
           if (order === undefined) return refuse(item, 'cancelled', 'order_not_open', 0n, context)
+          order.asker = item
           return finish(market, order, 'cancelled', item.commandId, 'cancelled', undefined, context)
         }
         case 'AmendEntered':
@@ -99,6 +103,7 @@ function enter(market: Market, item: Enter, context: Context<MarketEvent>) {
     holdMinor: BigInt(item.holdMinor),
     fills: [],
     consumedMinor: 0n,
+    asker: {},
   }
   const { commandId } = item
   if (market.status === 'halted')
@@ -126,6 +131,7 @@ function amend(market: Market, item: Amend, context: Context<MarketEvent>) {
   if (needed(market, order, priceTicks, amountLots) > order.holdMinor + addedMinor) {
     return refuse(item, 'amended', 'hold_too_small', addedMinor, context)
   }
+  order.asker = item
   const keepsPlace = priceTicks === order.priceTicks && amountLots <= order.amountLots
   order.priceTicks = priceTicks
   order.amountLots = amountLots
@@ -239,10 +245,11 @@ function outcome(
     executedLots: order.executedLots,
     timeUs: context.timeUs,
   }
-  context.send(Log.accounts, order.slot, item)
+  context.send(Log.accounts, order.slot, withAsker(item, order.asker))
   order.holdMinor = keptMinor
   order.fills = []
   order.consumedMinor = 0n
+  order.asker = {}
 }
 
 function needed(market: Market, order: Order, priceTicks: number, amountLots: number): bigint {
@@ -277,7 +284,7 @@ function refuse(
     code,
     releasedMinor: releasedMinor.toString(),
   }
-  context.send(Log.accounts, slot, refused)
+  context.send(Log.accounts, slot, withAsker(refused, item))
 }
 
 function tellDefinitions(
