@@ -123,11 +123,15 @@ export class Exchange implements AsyncDisposable {
     this.membersCount = tokens.length
   }
 
-  static async start(syncInterval: 'always' | '2m'): Promise<Exchange> {
+  /** `more`: gateways, 2 by default, and settings of every process. */
+  static async start(
+    syncInterval: 'always' | '2m',
+    more: { readonly gateways?: number; readonly env?: Readonly<Record<string, string>> } = {},
+  ): Promise<Exchange> {
     const mesh = await startMesh({
       syncInterval,
-      scale: { gateway: 2 },
-      env: { LOG_LEVEL: 'warn', RATE_TRADE: '100000:100000' },
+      scale: { gateway: more.gateways ?? 2 },
+      env: { LOG_LEVEL: 'warn', RATE_TRADE: '100000:100000', ...more.env },
     })
     const nats = await connectNats(mesh.natsUrl, 'bench')
     const pool = createPool(mesh.mysqlUrl, { connectionsMax: 2 })
@@ -151,7 +155,7 @@ export class Exchange implements AsyncDisposable {
 
   readonly accountSlots = SLOTS.accountSlots
 
-  addresses(gateways: 1 | 2): Address[] {
+  addresses(gateways: number): Address[] {
     return this.mesh.urls.slice(0, gateways).map(addressOf)
   }
 
