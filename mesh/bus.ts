@@ -1,6 +1,7 @@
 import { JetStreamApiError, type JetStreamManager, type JetStreamOptions, jetstream } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
+import { archivedPart, readBoth } from './archive/attached.ts'
 import { openReader } from './stream-reader.ts'
 import { ensureStreams, type MeshShape, raiseReplicas } from './streams.ts'
 import { systemTime, type Time } from './time.ts'
@@ -129,9 +130,13 @@ function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
       const { streams } = await manager()
       return orMissing(streams.getMessage(stream, { seq: sequence }))
     },
-    read: (stream, subject, fromSequence) => {
+    read: async (stream, subject, fromSequence) => {
       const reader = jetstream(nats, { timeout: READER_ANSWER_MS_MAX })
-      return untilAnswered(nats, () => openReader(nats, reader, { stream, subject, fromSequence }))
+      const open = (from: number): Promise<StreamReader> =>
+        untilAnswered(nats, () => openReader(nats, reader, { stream, subject, fromSequence: from }))
+      const archived = await archivedPart(nats, stream)
+      const isArchived = archived !== undefined && fromSequence <= archived.end
+      return isArchived ? readBoth(archived, { subject, fromSequence }, open) : open(fromSequence)
     },
     bucket: (name, replicas) => openBucket(nats, name, replicas),
   }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import pino, { type Logger } from 'pino'
+import { attachArchive } from './archive/attached.ts'
 import { wholeNumber } from './config.ts'
 import { counter, gauge, measureProcess, metricsContentType, metricsText, onScrape } from './metrics.ts'
 import { answerPresence } from './presence.ts'
@@ -51,7 +52,8 @@ const DRAIN_MS_MAX = 3_000
 
 /**
  * Runs one service: connection, health endpoint, signals.
- * Environment: `NATS_URL` (default nats://127.0.0.1:4222), `INSTANCE_ID`, `LOG_LEVEL`, `HEALTH_PORT` (none: no endpoint).
+ * Environment: `NATS_URL` (default nats://127.0.0.1:4222), `INSTANCE_ID`, `LOG_LEVEL`, `HEALTH_PORT` (none: no endpoint),
+ * `ARCHIVE_DIR` (none: the streams alone are read).
  */
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
   const env = process.env
@@ -109,6 +111,7 @@ export async function runService(name: string, start: (service: Service) => Prom
 
   try {
     const nats = await connectNats(natsUrlOf(env), instanceId)
+    if (env.ARCHIVE_DIR) attachArchive(nats, env.ARCHIVE_DIR)
     connection = nats
     stops.push(() => nats.drain())
     watchConnection(nats, (ok) => checks.set('nats', { ok }))

@@ -111,6 +111,9 @@ export const Rpc = {
 /** Where guid instances tell each other how far they moved the bound; core NATS. */
 export const GUID_BOUND_SUBJECT = 'guid.bound'
 
+/** Where the bucket `trims` says from which sequence on a slot's log is whole. */
+export const trimKey = (stream: string, slot: number): string => `${stream}.${slot}`
+
 /** The object store of the snapshots. */
 export const SNAPSHOTS_STORE = 'snapshots'
 

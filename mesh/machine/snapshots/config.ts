@@ -3,6 +3,8 @@ import { wholeNumber } from '../../config.ts'
 export interface SnapshotConfig {
   /** Where they are written first, and read from; shared by the instances of a machine that has several. */
   readonly directory: string
+  /** Read where the logs were trimmed. */
+  readonly archiveDirectory: string | undefined
   /** A slot's next one is due after so many items, or so many seconds in which there were any. */
   readonly everyItems: number
   readonly everySeconds: number
@@ -21,6 +23,7 @@ export function snapshotConfig(env: Readonly<Record<string, string | undefined>>
   const number = (name: string, standard: number, min: number, max: number): number =>
     wholeNumber(name, env[name] || String(standard), min, max)
   const settings = {
+    archiveDirectory: env.ARCHIVE_DIR || undefined,
     everyItems: number('SNAPSHOT_ITEMS', 500_000, 1, 1_000_000_000),
     everySeconds: number('SNAPSHOT_SECONDS', 3_600, 1, 31_536_000),
     kept: number('SNAPSHOTS_KEPT', 2, 1, 100),

@@ -1,6 +1,5 @@
 import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
-import { streamsOf } from '../../bus.ts'
 import type { FrameHeader } from '../../frames.ts'
 import { counter, gauge } from '../../metrics.ts'
 import { RpcError, serveRpc } from '../../rpc.ts'
@@ -95,6 +94,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
     this.#logger = options.service.log
     const { service, machine, slots } = options
     for (const slot of slots) {
+      failures.inc({ log: machine.rules.log, slot }, 0)
       serveRpc(service.nats, slotSnapshotSubject(machine.rules.log, slot), 'snapshots', () => this.#now(slot))
     }
     this.#show()
@@ -116,7 +116,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
   async *usable(slot: number, lastFrame: FrameHeader): AsyncGenerator<UsableSnapshot<State, Item, Event>> {
     const { machine, service } = this.#options
     const skip = (_slot: number, name: string, error: Error): void => this.#skip(slot, name, error)
-    const source = { store: this.#store, streams: streamsOf(service.nats), machine, onSkipped: skip }
+    const source = { store: this.#store, nats: service.nats, machine, onSkipped: skip }
     for await (const snapshot of usableSnapshots(source, slot, lastFrame)) {
       const { name, itemsCount, header } = snapshot
       this.#newest.set(slot, { itemsCount, atMs: performance.now() })
@@ -133,11 +133,11 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
 
   async none(slot: number): Promise<void> {
     const { machine, service } = this.#options
-    const keptFrom = await firstKept({ streams: streamsOf(service.nats), machine }, slot)
+    const keptFrom = await firstKept({ nats: service.nats, machine }, slot)
     if (keptFrom > 0) {
       throw new SlotHalt(
         'log_trimmed',
-        `The log of this slot begins at ${keptFrom}, and no snapshot of it can be used. Put a good one into ${this.#options.config.directory}, then clear the slot.`,
+        `The log of this slot begins at ${keptFrom}, and no snapshot of it can be used. Put a good one into ${this.#options.config.directory}, or set ARCHIVE_DIR, then clear the slot.`,
       )
     }
     machine.memory?.unpack(slot, undefined)
@@ -213,6 +213,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       slot,
       instance: service.instanceId,
       directory: config.directory,
+      archiveDirectory: config.archiveDirectory,
       replicas: shape.replicas ?? 1,
       kept: config.kept,
       uploadBytesPerSecond: config.uploadBytesPerSecond,

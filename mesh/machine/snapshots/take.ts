@@ -120,7 +120,7 @@ async function foldToBeginWith<State, Item, Event>(
   frame: FrameHeader,
 ): Promise<SlotFold<State, Item, Event>> {
   const { nats, store, machine, slot, onSkipped } = options
-  const source = { store, streams: streamsOf(nats, ANSWER_MS_MAX), machine, onSkipped }
+  const source = { store, nats, machine, onSkipped }
   for await (const snapshot of usableSnapshots(source, slot, frame)) {
     try {
       return restoreFold(machine, slot, snapshot)

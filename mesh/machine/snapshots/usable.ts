@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
-import type { Streams } from '../../bus.ts'
+import type { NatsConnection } from '@nats-io/transport-node'
+import { archivedPart } from '../../archive/attached.ts'
+import { type StreamMessage, streamsOf } from '../../bus.ts'
 import type { FrameHeader } from '../../frames.ts'
-import { Bucket, STREAM_OF_LOG } from '../../subjects.ts'
+import { Bucket, STREAM_OF_LOG, trimKey } from '../../subjects.ts'
 import { SnapshotBroken, type SnapshotFault } from './file.ts'
 import type { Machine } from './machine.ts'
 import type { LoadedSnapshot, SnapshotName, SnapshotStore } from './store.ts'
 
 export interface SnapshotSource<State, Item, Event> {
   readonly store: SnapshotStore
-  readonly streams: Streams
+  readonly nats: NatsConnection
   readonly machine: Machine<State, Item, Event>
   /** Told of each that is passed over. */
   readonly onSkipped: (slot: number, name: string, error: Error) => void
@@ -38,14 +40,18 @@ export async function* usableSnapshots<State, Item, Event>(
   }
 }
 
-/** The slot's log has every message from this sequence on. */
+/** From this sequence on the slot's log can be read whole. */
 export async function firstKept<State, Item, Event>(
-  { streams, machine }: Pick<SnapshotSource<State, Item, Event>, 'streams' | 'machine'>,
+  { nats, machine }: Pick<SnapshotSource<State, Item, Event>, 'nats' | 'machine'>,
   slot: number,
 ): Promise<number> {
-  const trims = await streams.bucket(Bucket.trims)
-  const entry = await trims.get(`${STREAM_OF_LOG[machine.rules.log]}.${slot}`)
-  return entry === null || entry.operation !== 'PUT' ? 0 : Number(entry.string())
+  const stream = STREAM_OF_LOG[machine.rules.log]
+  const trims = await streamsOf(nats).bucket(Bucket.trims)
+  const entry = await trims.get(trimKey(stream, slot))
+  if (entry === null || entry.operation !== 'PUT') return 0
+  const keptFrom = Number(entry.string())
+  const archived = await archivedPart(nats, stream)
+  return archived !== undefined && archived.end + 1 >= keptFrom ? 0 : keptFrom
 }
 
 function checkPosition({ name, sequence }: SnapshotName, { inFrom }: FrameHeader, keptFrom: number): void {
@@ -61,7 +67,7 @@ function checkPosition({ name, sequence }: SnapshotName, { inFrom }: FrameHeader
 }
 
 async function checkHeader<State, Item, Event>(
-  { streams, machine }: SnapshotSource<State, Item, Event>,
+  { nats, machine }: SnapshotSource<State, Item, Event>,
   slot: number,
   { name, sequence, header }: LoadedSnapshot,
 ): Promise<void> {
@@ -76,10 +82,18 @@ async function checkHeader<State, Item, Event>(
   if (header.log !== log || header.slot !== slot || point.applied[0] !== sequence) {
     refuse('snapshot_invalid', `it is one of ${header.log}-${header.slot} at ${point.applied[0]}.`)
   }
-  const message = await streams.at(STREAM_OF_LOG[log], sequence)
+  const message = await messageAt(nats, STREAM_OF_LOG[log], sequence)
   if (message === undefined || hashOfMessage(message.data) !== messageHash) {
     refuse('snapshot_of_another_log', `${STREAM_OF_LOG[log]} does not hold the message that it ends with.`)
   }
+}
+
+/** Of the stream, or of the archive where it was removed. */
+async function messageAt(nats: NatsConnection, stream: string, sequence: number): Promise<StreamMessage | undefined> {
+  const stored = await streamsOf(nats).at(stream, sequence)
+  if (stored !== undefined) return stored
+  for await (const message of (await archivedPart(nats, stream))?.read('>', sequence) ?? []) return message
+  return undefined
 }
 
 export const hashOfMessage = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex')

@@ -1,6 +1,7 @@
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import pino from 'pino'
+import { attachArchive } from '../../archive/attached.ts'
 import { connectNats } from '../../service.ts'
 import type { Log } from '../../subjects.ts'
 import type { Machine } from './machine.ts'
@@ -14,6 +15,7 @@ export interface SnapshotTask {
   readonly slot: number
   readonly instance: string
   readonly directory: string
+  readonly archiveDirectory: string | undefined
   readonly replicas: number
   readonly kept: number
   readonly uploadBytesPerSecond: number
@@ -37,6 +39,7 @@ export async function takeForProcess<State, Item, Event>(
   const { log, slot, instance, kept, uploadBytesPerSecond } = task
   const logger = pino({ base: { instance, slot: `${log}-${slot}` } })
   const nats = await connectNats(task.natsUrl, `${instance} snapshots`)
+  if (task.archiveDirectory !== undefined) attachArchive(nats, task.archiveDirectory)
   try {
     const store = await SnapshotStore.open({ ...task, nats, logger })
     const onSkipped = (_slot: number, name: string, error: Error): void =>
