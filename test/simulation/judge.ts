@@ -89,7 +89,14 @@ function readSlot(mesh: SimulatedMesh, log: Log, slot: number): JudgedSlot {
   const frames = stored.map(({ data }) => parseFrame<unknown>(data))
   try {
     for (const [index, frame] of stored.entries()) {
-      const found = cursor.frameTo(frames[index]?.header.inTo ?? [0, 0])
+      const { inFrom, inTo } = frames[index]?.header ?? { inFrom: [0, 0], inTo: [0, 0] }
+      if (!cursor.isBehind(inFrom)) {
+        wrongs.push(
+          `${name}: frame ${frame.seq} tells again what a frame before it has told, from ${inFrom.join('-')} on`,
+        )
+        break
+      }
+      const found = cursor.frameTo(inTo)
       if (found !== frame.text) {
         wrongs.push(`${name}: frame ${frame.seq} is not what its log says: ${difference(found, frame.text)}`)
         break
@@ -116,6 +123,12 @@ class Cursor {
 
   isAtEnd(): boolean {
     return this.#at === this.#messages.length
+  }
+
+  /** Whether it has not read the item at this place yet. */
+  isBehind([sequence, item]: readonly [number, number]): boolean {
+    const message = this.#messages[this.#at]
+    return message !== undefined && (message.seq < sequence || (message.seq === sequence && this.#from <= item))
   }
 
   /** The frame over everything from where the last one ended, as it should be stored. */

@@ -14,7 +14,7 @@ export const ALL_SLOTS: readonly (readonly [log: Log, slot: number])[] = [
   ...Array.from({ length: SHAPE.marketSlots }, (_, slot) => [Log.markets, slot] as const),
 ]
 
-const INSTANCES = 2
+const INSTANCES = ['a', 'b'] as const
 /** How long a supervisor waits before it starts a process again. */
 const RESTART_MS = { min: 50, max: 800 }
 
@@ -60,11 +60,11 @@ export class SimulatedMesh {
   nextId = (): number => ++this.#lastId
 
   start(): void {
-    for (let number = 1; number <= INSTANCES; number++) {
-      this.machines.push(this.#keep<RunningSlots>(`accounts-${number}`, accounts))
-      this.machines.push(this.#keep<RunningSlots>(`engine-${number}`, engine))
-      this.gateways.push(this.#keep<Edge>(`gateway-${number}`, gateway(this.nextId)))
-      this.projections.push(this.#keep(`orders-${number}`, orders(this.database)))
+    for (const letter of INSTANCES) {
+      this.machines.push(this.#keep<RunningSlots>(`accounts-${letter}`, accounts))
+      this.machines.push(this.#keep<RunningSlots>(`engine-${letter}`, engine))
+      this.gateways.push(this.#keep<Edge>(`gateway-${letter}`, gateway(this.nextId)))
+      this.projections.push(this.#keep(`orders-${letter}`, orders(this.database)))
     }
   }
 
@@ -100,7 +100,7 @@ export class SimulatedMesh {
     const statuses = this.machines.flatMap(({ parts }) => parts?.status() ?? [])
     const ofSlot = statuses.filter((status) => status.log === log && status.slot === slot)
     const owners = ofSlot.filter(({ state }) => state === 'running')
-    if (ofSlot.length !== INSTANCES || owners.length !== 1) return false
+    if (ofSlot.length !== INSTANCES.length || owners.length !== 1) return false
     return ofSlot.every(({ appliedSequence }) => appliedSequence === (last?.seq ?? 0))
   }
 

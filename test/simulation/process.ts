@@ -27,6 +27,7 @@ export class SimulatedProcess {
   readonly failures: Error[] = []
   /** Lines of its log that tell of something that must not be. */
   readonly errors: string[] = []
+  readonly #random: Random
   readonly #stops: (() => Promise<void> | void)[] = []
   readonly #shutdown = new AbortController()
   #deferred: (() => void)[] = []
@@ -37,6 +38,7 @@ export class SimulatedProcess {
   constructor(world: World, server: SimulatedServer, name: string, random: Random) {
     this.world = world
     this.name = name
+    this.#random = random
     this.time = timeOf(this)
     this.bus = new SimulatedBus(world, server, this, random)
   }
@@ -48,9 +50,17 @@ export class SimulatedProcess {
   /** Runs code of this process: now, when it wakes up, or never. */
   run(code: () => void): void {
     if (this.state === 'dead') return
-    if (this.state === 'paused') return void this.#deferred.push(code)
+    if (this.state === 'paused' || this.#deferred.length > 0) return void this.#deferred.push(code)
     this.world.current = this
     code()
+  }
+
+  /** As `run`, but ahead of what piled up in a pause: the end of each turn of the event loop. */
+  runAtTurnsEnd(code: () => void): void {
+    if (this.state === 'running') {
+      this.world.current = this
+      code()
+    } else this.run(code)
   }
 
   start<Parts>(program: Program<Parts>, onParts: (parts: Parts) => void): void {
@@ -117,13 +127,25 @@ export class SimulatedProcess {
   wake(): void {
     if (this.state !== 'paused') return
     this.state = 'running'
-    const deferred = this.#deferred
-    this.#deferred = []
-    // Each in a turn of its own, as the event loop would.
-    for (const code of deferred) this.world.after(0, () => this.run(code))
+    this.#catchUp()
+  }
+
+  /** What came meanwhile is done in its order, in many turns; what comes now waits behind it. */
+  #catchUp(): void {
+    this.world.after(this.#random.next() * TURN_MS_MAX, () => {
+      if (this.state !== 'running') return
+      const code = this.#deferred[0]
+      if (code === undefined) return
+      this.world.current = this
+      code()
+      this.#deferred.shift()
+      this.#catchUp()
+    })
   }
 }
 
+/** What a turn of the event loop takes at most after a pause. */
+const TURN_MS_MAX = 0.5
 const STOP_MS_MAX = 9_000
 
 function timeOf(process: SimulatedProcess): Time {
@@ -153,7 +175,7 @@ function timeOf(process: SimulatedProcess): Time {
       again()
       return () => cancel()
     },
-    soon: (code) => void later(SOON_MS, code),
+    soon: (code) => void world.after(SOON_MS, () => process.runAtTurnsEnd(code)),
   }
 }
 

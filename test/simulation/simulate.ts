@@ -36,7 +36,7 @@ export interface Counts {
 }
 
 /** When the last request is answered and the last fault is over, everything is as it should be within so long. */
-const SETTLE_MS_MAX = 60_000
+const SETTLE_MS_MAX = 20_000
 /** It stays so. */
 const SETTLED_MS = 300
 const SPAN_MS = 1_500
