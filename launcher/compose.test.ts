@@ -17,6 +17,12 @@ describe('docker-compose.yml', () => {
     }
   })
 
+  it('has every service scraped', () => {
+    const names = /names: \[(.*)\]/.exec(read('ops/prometheus/prometheus.yml'))?.[1]?.split(', ') ?? []
+    for (const { name } of services) assert(names.includes(name), name)
+    assert(compose.includes('HEALTH_PORT: "3100"\n  HEALTH_HOST: 0.0.0.0\n'))
+  })
+
   it('names no container, and publishes ports on the loopback interface alone', () => {
     assert.doesNotMatch(compose, /container_name/)
     const published = compose.match(/"[^"\n]+:[^"\n]+:[0-9]+"/g)?.filter((one) => !one.includes('//')) ?? []
