@@ -1,4 +1,7 @@
-import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib'
+import type { ConfirmChannel } from 'amqplib'
+import { bindResults, RabbitmqLink } from './rabbitmq-link.ts'
+
+const RESULTS = 'test.results'
 
 export interface Told {
   readonly id: string
@@ -18,47 +21,25 @@ export interface Message {
   readonly headers?: Readonly<Record<string, unknown>>
 }
 
-/** A broker's system: sends messages, and keeps everything that it is told. It connects again when the connection breaks. */
+/** A broker's system: sends messages, and keeps everything that it is told. */
 export class RabbitmqClient implements AsyncDisposable {
-  readonly #url: string
-  readonly #results = 'test.results'
-  #connection: ChannelModel | undefined
-  #channel: ConfirmChannel | undefined
-  #closed = false
+  #link: RabbitmqLink | undefined
   /** By id, first come first. */
   readonly told = new Map<string, Told>()
-  /** All that arrived, the same one several times included. */
-  receivedCount = 0
   readonly #waiting = new Set<() => void>()
-
-  private constructor(url: string) {
-    this.#url = url
-  }
 
   /** `keys`: which results are kept, by their routing keys. */
   static async connect(url: string, keys: readonly string[] = ['#']): Promise<RabbitmqClient> {
-    const client = new RabbitmqClient(url)
-    await client.#connect(keys)
+    const client = new RabbitmqClient()
+    client.#link = await RabbitmqLink.open(url, (channel) => client.#listen(channel, keys))
     return client
   }
 
-  async #connect(keys: readonly string[]): Promise<void> {
-    const connection = await connect(this.#url)
-    connection.on('error', () => {})
-    connection.on('close', () => {
-      this.#channel = undefined
-      if (!this.#closed) void this.#connectAgain(keys)
-    })
-    const channel = await connection.createConfirmChannel()
-    channel.on('error', () => {})
-    await channel.assertExchange('orders.events', 'topic', { durable: true })
-    await channel.assertQueue(this.#results, { durable: true })
-    for (const key of keys) await channel.bindQueue(this.#results, 'orders.events', key)
-    await channel.prefetch(1000)
-    await channel.consume(this.#results, (message) => {
+  async #listen(channel: ConfirmChannel, keys: readonly string[]): Promise<void> {
+    await bindResults(channel, RESULTS, keys)
+    await channel.consume(RESULTS, (message) => {
       if (message === null) return
       const { messageId, type, correlationId } = message.properties
-      this.receivedCount++
       if (!this.told.has(messageId)) {
         this.told.set(messageId, {
           id: messageId,
@@ -71,25 +52,11 @@ export class RabbitmqClient implements AsyncDisposable {
       channel.ack(message)
       for (const wake of this.#waiting) wake()
     })
-    this.#connection = connection
-    this.#channel = channel
   }
 
-  async #connectAgain(keys: readonly string[]): Promise<void> {
-    while (!this.#closed) {
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      const connected = await this.#connect(keys).then(
-        () => true,
-        () => false,
-      )
-      if (connected) return
-    }
-  }
-
-  /** Sends until the broker has confirmed it: it may come twice. */
   async send({ queue, body, token, memberId, messageId, headers }: Message): Promise<void> {
     const content = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-    const options = {
+    await this.#link?.send(queue, content, {
       persistent: true,
       ...(messageId === undefined ? {} : { messageId }),
       headers: {
@@ -97,20 +64,7 @@ export class RabbitmqClient implements AsyncDisposable {
         ...(memberId === undefined ? {} : { 'x-member-id': String(memberId) }),
         ...headers,
       },
-    }
-    for (;;) {
-      const channel = this.#channel
-      const sent = await new Promise<boolean>((resolve) => {
-        if (channel === undefined) return resolve(false)
-        try {
-          channel.sendToQueue(queue, content, options, (error) => resolve(error === null || error === undefined))
-        } catch {
-          resolve(false)
-        }
-      })
-      if (sent) return
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    })
   }
 
   /** The first result that fits, also of those that came before. */
@@ -150,7 +104,7 @@ export class RabbitmqClient implements AsyncDisposable {
   async deadLetter(msMax = 10_000): Promise<{ readonly content: Buffer; readonly headers: Record<string, unknown> }> {
     const deadlineMs = performance.now() + msMax
     while (performance.now() < deadlineMs) {
-      const message = await this.#channel?.get('orders.dead', { noAck: true })
+      const message = await this.#link?.channel?.get('orders.dead', { noAck: true })
       if (message) return { content: message.content, headers: message.properties.headers ?? {} }
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
@@ -159,11 +113,10 @@ export class RabbitmqClient implements AsyncDisposable {
 
   /** Messages that wait in a queue. */
   async waiting(queue: string): Promise<number> {
-    return (await this.#channel?.checkQueue(queue))?.messageCount ?? Number.NaN
+    return (await this.#link?.channel?.checkQueue(queue))?.messageCount ?? Number.NaN
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true
-    await this.#connection?.close().catch(() => {})
+    await this.#link?.[Symbol.asyncDispose]()
   }
 }

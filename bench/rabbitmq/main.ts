@@ -1,0 +1,85 @@
+/**
+ * How many orders per second pass from a RabbitMQ queue through the whole mesh to their results on an exchange, confirmed and read,
+ * against the orders that one gateway takes over HTTP in the same run on the same machine.
+ *
+ *     npm run bench:rabbitmq [-- --quick] [--seconds 30] [--kill [--orders 100000]]
+ *
+ * `--kill`: ends the ingest, the broker and the engine in turn, by SIGKILL, while the orders pass; then each must have one
+ * outcome and be in MySQL once. Prints a table, and as the last line one JSON object; ends with exit code 1 when an order was
+ * lost or doubled, or when the money does not add up.
+ */
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { startRabbitmq } from '#mesh/testing/servers.ts'
+import { BrokerBench } from '../broker/bench.ts'
+import type { Task } from '../broker/task.ts'
+import { untilCaughtUp } from '../http/verify.ts'
+import { round } from '../support/statistics.ts'
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    seconds: { type: 'string' },
+    kill: { type: 'boolean', default: false },
+    orders: { type: 'string' },
+  },
+})
+const COUNTED_MS = Number(values.seconds ?? (values.quick ? 5 : 30)) * 1000
+const WARMUP_MS = values.quick ? 3_000 : 8_000
+const KILL_ORDERS = Number(values.orders ?? (values.quick ? 20_000 : 100_000))
+const OPEN_MAX = 2_000
+const INGEST = 'ingest-rabbitmq'
+const GENERATOR = join(import.meta.dirname, 'generator.ts')
+
+console.log('Starting the mesh, members and their money, RabbitMQ …')
+await using bench = await BrokerBench.start()
+const { exchange, result } = bench
+const httpPerSecond = values.kill ? 0 : await bench.measureHttp({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS })
+await using server = await startRabbitmq()
+await exchange.mesh.add(INGEST, { RABBITMQ_URL: server.url })
+if (values.kill) await killAll()
+else await measure()
+const settings = values.kill ? { kill: true, orders: KILL_ORDERS } : { seconds: COUNTED_MS / 1000 }
+await bench.report('rabbitmq', { ...settings, openMax: OPEN_MAX })
+
+async function measure(): Promise<void> {
+  const pids = { ...exchange.pids(1), [INGEST]: exchange.mesh.process(INGEST).pid ?? 0, rabbitmq: server.pid ?? 0 }
+  const measured = await bench.generate(GENERATOR, taskOf({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS }), pids)
+  const mysqlMs = await untilCaughtUp(exchange)
+  const perSecond = (measured.answered * 1000) / measured.countedMs
+  bench.row('RabbitMQ, results confirmed', perSecond, perSecond / httpPerSecond)
+  Object.assign(result, {
+    ordersPerSecond: round(perSecond),
+    ratioToHttp: round(perSecond / httpPerSecond, 3),
+    mysqlCatchUpMs: round(mysqlMs),
+  })
+}
+
+async function killAll(): Promise<void> {
+  const ended = new AbortController()
+  const turns = {
+    [INGEST]: () => exchange.mesh.restart(INGEST),
+    rabbitmq: async () => {
+      await server.kill()
+      await server.restart()
+    },
+    engine: () => exchange.mesh.restart('engine'),
+  }
+  const killing = bench.killInTurn(turns, ended.signal)
+  const task = taskOf({ warmupMs: 0, countedMs: 0, orders: KILL_ORDERS })
+  const measured = await bench.generate(GENERATOR, task, {})
+  ended.abort()
+  const kills = await killing
+  bench.row(`${measured.sent} orders, ${kills} kills`, (measured.sent * 1000) / measured.countedMs)
+  Object.assign(result, {
+    orders: measured.sent,
+    outcomes: measured.sent - measured.wrong,
+    kills,
+    messagesRepeated: measured.repeated,
+    resultsToldAgain: measured.toldAgain,
+  })
+}
+
+function taskOf(size: Pick<Task, 'warmupMs' | 'countedMs' | 'orders'>): Task {
+  return { ...size, url: server.url, name: 'rabbit', tokens: exchange.tokens, seed: 2, openMax: OPEN_MAX }
+}
