@@ -56,7 +56,7 @@ export async function startMesh(
   const instancesOf = (services: readonly ServiceDefinition[], settings: NodeJS.ProcessEnv) =>
     createInstances({ ...plan, services }, config, settings, screen, withTraefik)
   const instances = await instancesOf(
-    plan.services.filter(({ needs }) => needs === undefined),
+    plan.services.filter(({ needs, onlyWith }) => needs === undefined && (!onlyWith || config.env[onlyWith])),
     env,
   )
   await startServices(instances, screen, stack)
@@ -68,9 +68,14 @@ export async function startMesh(
     instances.push(...more)
   }
   state.keepMetrics(
-    instances.map(({ service, process, metricsAddress: address }) => ({ service, instance: process.spec.name, address })),
+    instances.map(({ service, process, metricsAddress: address }) => ({
+      service,
+      instance: process.spec.name,
+      address,
+    })),
   )
-  state.keepMesh({ mysqlUrl: urls.mysqlUrl, natsUrl: urls.natsUrl, publicUrl })
+  const archiveDirectory = config.env.ARCHIVE_DIR || undefined
+  state.keepMesh({ mysqlUrl: urls.mysqlUrl, natsUrl: urls.natsUrl, publicUrl, archiveDirectory })
 
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
   screen.text(
@@ -99,6 +104,7 @@ function serviceEnv(config: LauncherConfig, urls: ServerUrls, admin: AdminAccoun
     NATS_URL: urls.natsUrl,
     NATS_REPLICAS: urls.natsReplicas,
     NATS_MONITOR_URL: urls.natsMonitorUrl,
+    SNAPSHOT_DIR: config.env.SNAPSHOT_DIR || join(config.dataDirectory, 'snapshots'),
     DISK_FOLDERS: config.env.DISK_FOLDERS ?? config.dataDirectory,
     MYSQL_URL: urls.mysqlUrl,
     REDIS_URL: urls.redisUrl,

@@ -10,7 +10,12 @@ const stopMsMax = 20_000
 type Mark = { name: string; pid: number; identity: string }
 
 /** What the running launcher tells other commands: `npm run migrate` needs the database's address, `npm run seed` the bus's. */
-export type RunningMesh = { mysqlUrl: string; natsUrl: string; publicUrl: string }
+export type RunningMesh = {
+  mysqlUrl: string
+  natsUrl: string
+  publicUrl: string
+  archiveDirectory: string | undefined
+}
 
 /** Knows, over the launcher's own death, which processes it started: `run/` in the data directory. */
 export class RunState implements Disposable {
@@ -59,7 +64,8 @@ export class RunState implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const path of [this.#processesPath, this.#meshPath, this.#metricsPath, this.#lockPath]) rmSync(path, { force: true })
+    for (const path of [this.#processesPath, this.#meshPath, this.#metricsPath, this.#lockPath])
+      rmSync(path, { force: true })
   }
 
   #lock(dataDirectory: string): void {

@@ -11,6 +11,8 @@ export type ServiceDefinition = {
   isGateway?: true
   /** It starts once this broker and everything that needs none are there, and is left out where there is none. */
   needs?: BrokerName
+  /** It runs only where this setting is given. */
+  onlyWith?: string
 }
 
 export const services: readonly ServiceDefinition[] = [
@@ -19,6 +21,7 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'accounts', script: 'services/accounts/main.ts', stage: 1 },
   { name: 'engine', script: 'services/engine/main.ts', stage: 1 },
   { name: 'orders', script: 'services/orders/main.ts', stage: 1 },
+  { name: 'archive', script: 'services/archive/main.ts', stage: 1, onlyWith: 'ARCHIVE_DIR' },
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true },
   { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka' },
   { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka' },

@@ -1,4 +1,5 @@
 import { jetstreamManager } from '@nats-io/jetstream'
+import { attachArchive } from '#mesh/archive/attached.ts'
 import { connectNats } from '#mesh/service.ts'
 import { type LogCounts, LogsAudit } from './audit-logs.ts'
 import { type RowCounts, RowsAudit } from './audit-rows.ts'
@@ -10,6 +11,8 @@ export interface AuditOptions {
   readonly natsUrl: string
   /** Without it the rows are not looked at. */
   readonly mysqlUrl?: string | undefined
+  /** Where the beginning of the streams lies, if they were trimmed. */
+  readonly archiveDirectory?: string | undefined
   /** Items, and afterwards rows, a second, at most; 0 is no limit. */
   readonly rate: number
   /** How long is waited for a frame or for MySQL, in milliseconds. */
@@ -31,8 +34,9 @@ export interface AuditResult {
 /** Proves that the mesh is as its logs say, or finds the first difference. Reads only. */
 export async function auditMesh(options: AuditOptions): Promise<AuditResult> {
   const beganMs = performance.now()
-  const { natsUrl, mysqlUrl, rate, waitMs, onProgress = () => {} } = options
+  const { natsUrl, mysqlUrl, archiveDirectory, rate, waitMs, onProgress = () => {} } = options
   const nats = await connectNats(natsUrl, 'audit')
+  if (archiveDirectory !== undefined) attachArchive(nats, archiveDirectory)
   try {
     const shape = await shapeOf(await jetstreamManager(nats))
     let rowsAudit: RowsAudit | undefined

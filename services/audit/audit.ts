@@ -38,13 +38,14 @@ try {
 async function run(values: { rate: string; wait: string; 'no-mysql': boolean }): Promise<void> {
   const rate = wholeNumber('--rate', values.rate, 0, 10_000_000)
   const waitMs = wholeNumber('--wait', values.wait, 0, 3_600) * 1_000
-  const { natsUrl, mysqlUrl } = findServers()
+  const { natsUrl, mysqlUrl, archiveDirectory } = findServers()
   const withMysql = !values['no-mysql']
   if (withMysql && mysqlUrl === undefined) throw new ConfigError('Set MYSQL_URL as well, or say --no-mysql.')
   setPriority(PRIORITY)
   const result = await auditMesh({
     natsUrl,
     mysqlUrl: withMysql ? mysqlUrl : undefined,
+    archiveDirectory,
     rate,
     waitMs,
     onProgress: ({ items, frames }) => console.error(`… ${items} items, ${frames} frames`),

@@ -1,8 +1,8 @@
-import type { JsMsg } from '@nats-io/jetstream'
+import type { ReadMessage } from '#mesh/bus.ts'
 import type { LogMessage } from '#mesh/machine/slot.ts'
 
 /** A message of a slot's log, and the number of the slot. */
-export function toLogMessage(message: JsMsg): { readonly slot: number; readonly message: LogMessage } {
+export function toLogMessage(message: ReadMessage): { readonly slot: number; readonly message: LogMessage } {
   const words = message.subject.split('.')
   return {
     slot: Number(words[1]),

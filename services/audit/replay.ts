@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { findServers } from '#launcher/running-servers.ts'
+import { attachArchive } from '#mesh/archive/attached.ts'
 import { ConfigError, wholeNumber } from '#mesh/config.ts'
 import { connectNats } from '#mesh/service.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
@@ -55,7 +56,9 @@ interface Values {
 
 async function run(values: Values): Promise<void> {
   const until = parseUntil(values.until)
-  const nats = await connectNats(findServers().natsUrl, 'replay')
+  const { natsUrl, archiveDirectory } = findServers()
+  const nats = await connectNats(natsUrl, 'replay')
+  if (archiveDirectory !== undefined) attachArchive(nats, archiveDirectory)
   try {
     const view = await viewOf(nats, values, until)
     if (values.json) console.log(JSON.stringify(view.json))

@@ -1,19 +1,30 @@
-import { type ConsumerMessages, DeliverPolicy, type JsMsg, jetstream, PubHeaders } from '@nats-io/jetstream'
+import { type Consumer, type ConsumerMessages, DeliverPolicy, jetstream, PubHeaders } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { READER_OPTIONS } from '#mesh/stream-reader.ts'
+import { type ArchivedPart, archivedPart } from '#mesh/archive/attached.ts'
+import type { ReadMessage } from '#mesh/bus.ts'
 import type { Bell } from '#mesh/projection/bell.ts'
+import { READER_OPTIONS } from '#mesh/stream-reader.ts'
 import { Queue } from './domain/queue.ts'
 
 /** Messages that were read and not taken yet; beyond that the reader pauses. */
 const AHEAD_MAX = 1_000
 
-/** Reads a stream in order from its first message, with an ordered consumer, a bounded number of messages ahead. */
+/** A message, and how many there were after it when it was read. */
+export type CursorMessage = ReadMessage & {
+  readonly info: { readonly timestampNanos: number; readonly pending: number }
+}
+
+/**
+ * Reads a stream in order from its first message, a bounded number of messages ahead: what is archived from there, the rest with an
+ * ordered consumer.
+ */
 export class StreamCursor implements AsyncDisposable {
   readonly stream: string
   /** The sequence of the last message that was taken. */
   taken = 0
-  readonly #queue = new Queue<JsMsg>()
-  readonly #messages: ConsumerMessages
+  readonly #queue = new Queue<CursorMessage>()
+  readonly #source: Source
+  #messages: ConsumerMessages | undefined
   readonly #arrived: Bell
   /** Messages that there were when it was opened. */
   readonly pendingAtStart: number
@@ -25,26 +36,33 @@ export class StreamCursor implements AsyncDisposable {
   #stopped = false
   #room: (() => void) | undefined
 
-  private constructor(stream: string, messages: ConsumerMessages, pending: number, arrived: Bell) {
+  private constructor(stream: string, source: Source, arrived: Bell) {
     this.stream = stream
-    this.pendingAtStart = pending
-    this.#messages = messages
+    this.pendingAtStart = source.archivedCount + source.pending
+    this.#source = source
     this.#arrived = arrived
     this.#pump = this.#read()
   }
 
   /** `arrived` rings when there is a head or a failure; `filter`: subjects, all by default. */
   static async open(nats: NatsConnection, stream: string, arrived: Bell, filter?: string): Promise<StreamCursor> {
-    const consumer = await jetstream(nats).consumers.get(stream, {
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: 1,
-      ...(filter === undefined ? {} : { filter_subjects: filter }),
-    })
-    const { num_pending: pending } = await consumer.info()
-    return new StreamCursor(stream, await consumer.consume(READER_OPTIONS), pending, arrived)
+    const archived = await archivedPart(nats, stream)
+    const open = (): Promise<Consumer> =>
+      jetstream(nats).consumers.get(stream, {
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: (archived?.end ?? 0) + 1,
+        ...(filter === undefined ? {} : { filter_subjects: filter }),
+      })
+    const { num_pending: pending } = await (await open()).info()
+    const wanted = filter ?? '>'
+    return new StreamCursor(
+      stream,
+      { archived, archivedCount: archived?.count(wanted) ?? 0, wanted, pending, open },
+      arrived,
+    )
   }
 
-  get head(): JsMsg | undefined {
+  get head(): CursorMessage | undefined {
     return this.#queue.first
   }
 
@@ -58,7 +76,7 @@ export class StreamCursor implements AsyncDisposable {
     return this.taken >= sequence || (this.#pendingCount === 0 && this.#queue.length === 0)
   }
 
-  take(): JsMsg | undefined {
+  take(): CursorMessage | undefined {
     const message = this.#queue.shift()
     if (message === undefined) return undefined
     this.#lastTimeNanos = Math.max(this.#lastTimeNanos, message.info.timestampNanos)
@@ -75,14 +93,26 @@ export class StreamCursor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true
-    this.#messages.stop()
+    this.#messages?.stop()
     this.#room?.()
     await this.#pump
   }
 
+  async *#all(): AsyncGenerator<CursorMessage> {
+    const { archived, archivedCount, wanted, pending, open } = this.#source
+    let left = archivedCount + pending
+    for await (const message of archived?.read(wanted, 1) ?? []) {
+      yield { ...message, info: { ...message.info, pending: --left } }
+    }
+    if (this.#stopped) return
+    this.#messages = await (await open()).consume(READER_OPTIONS)
+    if (this.#stopped) this.#messages.stop()
+    yield* this.#messages
+  }
+
   async #read(): Promise<void> {
     try {
-      for await (const message of this.#messages) {
+      for await (const message of this.#all()) {
         if (this.#stopped) return
         this.#queue.push(message)
         this.#arrived.ring()
@@ -99,8 +129,17 @@ export class StreamCursor implements AsyncDisposable {
   }
 }
 
+interface Source {
+  readonly archived: ArchivedPart | undefined
+  readonly archivedCount: number
+  readonly wanted: string
+  /** In the stream, behind what is archived. */
+  readonly pending: number
+  open(): Promise<Consumer>
+}
+
 /** Where the writer of a frame had stored the one before it. */
-export function previousOf(message: JsMsg): number | undefined {
+export function previousOf(message: ReadMessage): number | undefined {
   const expected = message.headers?.get(PubHeaders.ExpectedLastSubjectSequenceHdr)
   return expected ? Number(expected) : undefined
 }
