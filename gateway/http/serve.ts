@@ -126,7 +126,11 @@ const identities = new WeakMap<object, Identity>()
 /** Who the token proves, if he may do this. The verifier gives the same claims for the same token, so they are the key. */
 function identify(gate: Gate, authorization: string | undefined, access: Access): Identity | Code {
   if (authorization === undefined || !authorization.startsWith(BEARER)) return 'token_missing'
-  const claims = gate.verifier.verify(authorization.slice(BEARER.length))
+  return identifyToken(gate, authorization.slice(BEARER.length), access)
+}
+
+export function identifyToken(gate: Gate, token: string, access: Access): Identity | Code {
+  const claims = gate.verifier.verify(token)
   if ('code' in claims) return claims.code
   let identity = identities.get(claims)
   if (identity === undefined) {
@@ -148,7 +152,7 @@ function identify(gate: Gate, authorization: string | undefined, access: Access)
 }
 
 /** The member whom a broker's token names with `X-Member-Id`. */
-function memberActedFor(gate: Gate, identity: Identity, named: string | string[]): number {
+export function memberActedFor(gate: Gate, identity: Identity, named: string | string[]): number {
   const memberId = typeof named === 'string' && /^[1-9][0-9]{0,15}$/.test(named) && isId(named) ? Number(named) : 0
   if (memberId === identity.memberId) return memberId
   if (!identity.members?.has(memberId)) throw new Problem('member_not_listed', { field: 'X-Member-Id' })
