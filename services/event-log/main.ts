@@ -1,3 +1,4 @@
+import { constants, setPriority } from 'node:os'
 import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { createKafka } from '#mesh/kafka/client.ts'
 import { runKafkaProjection } from '#mesh/kafka/projection.ts'
@@ -14,6 +15,9 @@ import { definitionEvent } from './domain/definition-events.ts'
 import { marketEvent } from './domain/market-events.ts'
 import { EventRecords } from './domain/records.ts'
 import { TOPICS_OF_LOG } from './domain/topics.ts'
+
+// Where the machine has less than everybody wants, orders go first: the event log may lag, and catches up.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
 
 await runService('event-log', async (service) => {
   const config = readConfig(service.env)
