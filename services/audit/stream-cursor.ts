@@ -47,17 +47,16 @@ export class StreamCursor implements AsyncDisposable {
   /** `arrived` rings when there is a head or a failure; `filter`: subjects, all by default. */
   static async open(nats: NatsConnection, stream: string, arrived: Bell, filter?: string): Promise<StreamCursor> {
     const archived = await archivedPart(nats, stream)
-    const open = (): Promise<Consumer> =>
-      jetstream(nats).consumers.get(stream, {
-        deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: (archived?.end ?? 0) + 1,
-        ...(filter === undefined ? {} : { filter_subjects: filter }),
-      })
-    const { num_pending: pending } = await (await open()).info()
+    const consumer = await jetstream(nats).consumers.get(stream, {
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: (archived?.end ?? 0) + 1,
+      ...(filter === undefined ? {} : { filter_subjects: filter }),
+    })
+    const { num_pending: pending } = await consumer.info()
     const wanted = filter ?? '>'
     return new StreamCursor(
       stream,
-      { archived, archivedCount: archived?.count(wanted) ?? 0, wanted, pending, open },
+      { archived, archivedCount: archived?.count(wanted) ?? 0, wanted, pending, consumer },
       arrived,
     )
   }
@@ -99,13 +98,13 @@ export class StreamCursor implements AsyncDisposable {
   }
 
   async *#all(): AsyncGenerator<CursorMessage> {
-    const { archived, archivedCount, wanted, pending, open } = this.#source
+    const { archived, archivedCount, wanted, pending, consumer } = this.#source
     let left = archivedCount + pending
     for await (const message of archived?.read(wanted, 1) ?? []) {
       yield { ...message, info: { ...message.info, pending: --left } }
     }
     if (this.#stopped) return
-    this.#messages = await (await open()).consume(READER_OPTIONS)
+    this.#messages = await consumer.consume(READER_OPTIONS)
     if (this.#stopped) this.#messages.stop()
     yield* this.#messages
   }
@@ -135,7 +134,7 @@ interface Source {
   readonly wanted: string
   /** In the stream, behind what is archived. */
   readonly pending: number
-  open(): Promise<Consumer>
+  readonly consumer: Consumer
 }
 
 /** Where the writer of a frame had stored the one before it. */

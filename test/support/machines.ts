@@ -61,7 +61,11 @@ export class TestMachines implements AsyncDisposable {
     }
   }
 
-  async add(service: 'accounts' | 'engine', name: string = service): Promise<void> {
+  async add(
+    service: 'accounts' | 'engine' | 'orders',
+    name: string = service,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const url = `http://${loopback}:${await freePort()}`
     const log = join(this.directory, `${name}.log`)
     const owned = await startProcess({
@@ -78,6 +82,7 @@ export class TestMachines implements AsyncDisposable {
         HEALTH_PORT: new URL(url).port,
         LOG_LEVEL: 'info',
         ...this.#env,
+        ...env,
       },
       output: { file: log },
       isReady: async () => (await this.#health(url).catch(() => undefined))?.ready === true,
