@@ -88,6 +88,8 @@ export class SlotOwner<State, Item, Event> {
   #frameSequence = 0
   /** Set by a reconnect: the log may have gone backwards. */
   #doubt = false
+  /** The same of what was stored in other logs. */
+  #pairsDoubt = false
   #streamCreated = ''
   #lastReceived: { readonly sequence: number; readonly data: Uint8Array } | undefined
   readonly #barriers: {
@@ -262,7 +264,7 @@ export class SlotOwner<State, Item, Event> {
 
   #startWith(fold: SlotFold<State, Item, Event>): void {
     this.fold = fold
-    fold.onAlarm = (code, details) => this.#log.error({ code, details }, 'input passed over')
+    fold.onAlarm = (code, details) => this.#log.error({ alarm: true, code, details }, 'input passed over')
     this.#kept = []
     this.#open = undefined
   }
@@ -330,11 +332,13 @@ export class SlotOwner<State, Item, Event> {
 
   async #runOwning(): Promise<void> {
     while (this.#mode === 'owning') {
+      // At once, not at the next message: what comes at a sequence that was read already never gets here.
+      if (this.#doubt) await this.#verifyLog()
+      if (this.#pairsDoubt) await this.#verifyPairs()
       if (this.#open === undefined && this.#queue.length === 0) {
         await this.#sleep()
         continue
       }
-      if (this.#doubt) await this.#verifyLog()
       this.#applyQueue(Number.MAX_SAFE_INTEGER)
       this.#releaseBarriers()
       await this.#storeAll(this.fold.takeDraft())
@@ -446,6 +450,8 @@ export class SlotOwner<State, Item, Event> {
     if (this.#doubt) await this.#verifyLog()
     const tail = await this.#lastPatiently(EVENTS_STREAM, this.#frames)
     const header = tail === undefined ? undefined : parseFrameHeader(tail.data)
+    const seenSequence = this.#framesSeen.at(-1)?.sequence ?? this.#frameSequence
+    if ((tail?.seq ?? 0) < seenSequence) throw framesLost(seenSequence)
     this.#framesSeen = []
     if (tail !== undefined && header !== undefined) {
       while (compare(this.fold.applied, header.inTo) < 0) {
@@ -499,10 +505,7 @@ export class SlotOwner<State, Item, Event> {
         const tail = await this.#lastPatiently(EVENTS_STREAM, this.#frames)
         const sequence = tail?.seq ?? 0
         if (sequence < this.#frameSequence) {
-          throw new SlotHalt(
-            'events_went_backwards',
-            `The last frame ${this.#frameSequence} is gone from ${EVENTS_STREAM}.`,
-          )
+          throw framesLost(this.#frameSequence)
         }
         if (tail !== undefined && sequence > this.#frameSequence) {
           const header = parseFrameHeader(tail.data)
@@ -588,8 +591,11 @@ export class SlotOwner<State, Item, Event> {
   #watchConnection(): void {
     void (async () => {
       for await (const status of this.#service.nats.status()) {
-        if (status.type === 'reconnect') this.#doubt = true
         if (this.#stopped) return
+        if (status.type !== 'reconnect') continue
+        this.#doubt = true
+        this.#pairsDoubt = true
+        this.#wake?.()
       }
     })()
   }
@@ -627,6 +633,17 @@ export class SlotOwner<State, Item, Event> {
         this.#log.warn({ err: error }, 'the log cannot be checked yet')
         await sleep(this.#time, RETRY_MS)
       }
+    }
+  }
+
+  /** What other logs have lost before it was read there is sent again. */
+  async #verifyPairs(): Promise<void> {
+    this.#pairsDoubt = false
+    for (const { subject, stored } of this.fold.pairsOut.values()) {
+      if (stored.count === 0) continue
+      const tail = await this.#lastPatiently(streamOfSubject(subject), subject)
+      const found = tail === undefined ? 0 : pairEndOf(tail.string()).count
+      if (found < stored.count) throw new StepDown(`${subject} has lost its tail; sending it again.`)
     }
   }
 
@@ -686,6 +703,9 @@ function streamOfSubject(subject: string): string {
   if (log === undefined) throw new Error(`${subject} is in no log`)
   return STREAM_OF_LOG[log]
 }
+
+const framesLost = (sequence: number): SlotHalt =>
+  new SlotHalt('events_went_backwards', `The last frame ${sequence} is gone from ${EVENTS_STREAM}.`)
 
 /** The order of two places in a log. */
 function compare(a: readonly [number, number], b: readonly [number, number]): number {

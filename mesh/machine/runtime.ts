@@ -191,7 +191,8 @@ class SlotRunner<State, Item, Event> {
       if (gone === 'lost') throw new Error(`Slot ${this.#key} was taken by another instance.`)
       await owner.pause()
       await this.#leases.release(this.#slot)
-      this.#retire()
+      if (this.status().state === 'halted') return
+      this.#retire?.()
       this.#retire = undefined
       this.#logger.info('slot handed over')
       await owner.follow()
