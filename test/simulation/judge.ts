@@ -29,13 +29,15 @@ import { matches, type StoredMessage } from './server.ts'
 
 /** How a process may give up: for the bus, or because another has taken over. Anything else is a fault of ours. */
 const GOOD_REASONS =
-  /^(StepDown|TimeoutError|StoreUnknown|StoreRefused|RpcError)|was taken by another instance|cleared; recovering|No ack/
+  /^(StepDown|TimeoutError|StoreUnknown|StoreRefused|RpcError)|was taken by another instance|cleared; recovering|has no owner; recovering|No ack/
+
+const isGoodReason = (error: Error): boolean => GOOD_REASONS.test(`${error.name}: ${error.message}`)
 
 /** Everything that is wrong with what is stored, with what members were told, and with who told it. Empty when nothing is. */
 export function judge(mesh: SimulatedMesh, members: Members): string[] {
   const wrongs = [...members.wrongs, ...mesh.errors]
   for (const { process, error } of mesh.failures) {
-    if (!GOOD_REASONS.test(`${error.name}: ${error.message}`)) {
+    if (!isGoodReason(error)) {
       wrongs.push(`${process} gave up: ${error.stack?.split('\n').slice(0, 3).join(' ')}`)
     }
   }
@@ -51,6 +53,30 @@ export function judge(mesh: SimulatedMesh, members: Members): string[] {
   wrongs.push(...judgeMoney(slots, members.history))
   wrongs.push(...judgeOrders(naive, slots, members.history))
   wrongs.push(...judgeRows(mesh, slots))
+  return wrongs
+}
+
+/**
+ * After a power cut has taken the end of what was stored: a slot that had read it halts, and says so. All others are as their
+ * logs say, and have from each other what they sent.
+ */
+export function judgeAfterLoss(mesh: SimulatedMesh): string[] {
+  const wrongs: string[] = []
+  for (const { process, error } of mesh.failures) {
+    // A standby that has read what is gone differs from what is there now.
+    if (error.name === 'StandbyDiffers') continue
+    if (!isGoodReason(error)) wrongs.push(`${process} gave up: ${error.stack?.split('\n').slice(0, 3).join(' ')}`)
+  }
+  const halted = mesh.haltedSlots()
+  const slots = ALL_SLOTS.filter(([log, slot]) => !halted.has(`${log}.${slot}`)).map(([log, slot]) =>
+    readSlot(mesh, log, slot),
+  )
+  for (const slot of slots) wrongs.push(...slot.wrongs)
+  wrongs.push(...judgePairs(slots))
+  for (const slot of slots) {
+    if (slot.log !== Log.accounts) continue
+    for (const line of imbalances(slot.fold.state as AccountsState)) wrongs.push(`the books do not balance: ${line}`)
+  }
   return wrongs
 }
 

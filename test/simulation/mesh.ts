@@ -1,6 +1,6 @@
 import { parseFrameHeader } from '#mesh/frames.ts'
 import type { RunningSlots } from '#mesh/machine/runtime.ts'
-import { EVENTS_STREAM, framesSubject, Log, STREAM_OF_LOG, slotFilter, sourceName } from '#mesh/subjects.ts'
+import { Bucket, EVENTS_STREAM, framesSubject, Log, STREAM_OF_LOG, slotFilter, sourceName } from '#mesh/subjects.ts'
 import { SimulatedDatabase } from './database.ts'
 import { type Program, SimulatedProcess } from './process.ts'
 import { accounts, type Edge, engine, gateway, orders, PROJECTION, SHAPE } from './programs.ts'
@@ -79,6 +79,12 @@ export class SimulatedMesh {
     return this.machines.find(({ parts }) =>
       parts?.status().some(({ log, slot, state }) => state === 'running' && sourceName(log, slot) === name),
     )
+  }
+
+  /** `accounts.0`, …: those that nobody runs until an operator has looked. */
+  haltedSlots(): ReadonlySet<string> {
+    const { messages } = this.server.ensureBucket(Bucket.slots)
+    return new Set(messages.map(({ subject }) => subject.split('.').slice(2).join('.')))
   }
 
   /** Every process, the last of each place. */
