@@ -13,8 +13,10 @@ export interface SupervisedMesh extends AsyncDisposable {
   process(name: string): OwnedProcess
   /** From here on nobody starts it again. */
   leaveAlone(name: string): void
-  /** Looks after a process that was added. */
+  /** And from here on it is started again when it dies. */
   lookAfter(name: string): void
+  /** A process of the test's own, which ends with the mesh. */
+  adopt(name: string, owned: OwnedProcess): void
   /** How often each was started again. */
   readonly restarts: ReadonlyMap<string, number>
 }
@@ -43,6 +45,7 @@ export async function startSupervised(options: SupervisedOptions): Promise<Super
       processes.set(name, mesh.process(name))
     }
   }
+  const adopted: OwnedProcess[] = []
   const watched = new Map<string, AbortController>()
   const restarts = new Map<string, number>()
   const processNamed = (name: string): OwnedProcess => {
@@ -62,6 +65,7 @@ export async function startSupervised(options: SupervisedOptions): Promise<Super
       leaveAlone(name)
       signal(owned, 'SIGCONT')
     }
+    for (const owned of adopted) await owned.kill()
     await traefik.stop()
     await mesh.stop()
   }
@@ -73,6 +77,10 @@ export async function startSupervised(options: SupervisedOptions): Promise<Super
     process: processNamed,
     leaveAlone,
     lookAfter,
+    adopt: (name, owned) => {
+      adopted.push(owned)
+      processes.set(name, owned)
+    },
     restarts,
     [Symbol.asyncDispose]: stop,
   }
