@@ -39,22 +39,32 @@ export async function ensureStreams(nats: NatsConnection, shape: MeshShape): Pro
   }
   const manager = await jetstreamManager(nats, { timeout: 10_000 })
   const { replicas = 1 } = shape
-  const slotsOf: Record<string, number> = { accounts: shape.accountSlots, markets: shape.marketSlots, definitions: 1 }
-  for (const log of Object.values(Log)) {
-    await ensureStream(manager, STREAM_OF_LOG[log], [`${log}.*.cmd`, `${log}.*.from.*`], replicas, {
-      slots: String(slotsOf[log]),
-    })
-  }
-  await ensureStream(manager, EVENTS_STREAM, ['events.>'], replicas, {})
+  for (const stream of meshStreams(shape)) await ensureStream(manager, stream, replicas)
   return manager
+}
+
+export interface MeshStream {
+  readonly name: string
+  readonly subjects: string[]
+  /** What it remembers from the first start. */
+  readonly metadata: Record<string, string>
+}
+
+/** The streams of a mesh of this shape. */
+export function meshStreams(shape: MeshShape): MeshStream[] {
+  const slotsOf: Record<Log, number> = { accounts: shape.accountSlots, markets: shape.marketSlots, definitions: 1 }
+  const logs = Object.values(Log).map((log) => ({
+    name: STREAM_OF_LOG[log],
+    subjects: [`${log}.*.cmd`, `${log}.*.from.*`],
+    metadata: { slots: String(slotsOf[log]) },
+  }))
+  return [...logs, { name: EVENTS_STREAM, subjects: ['events.>'], metadata: {} }]
 }
 
 async function ensureStream(
   manager: JetStreamManager,
-  name: string,
-  subjects: string[],
+  { name, subjects, metadata }: MeshStream,
   replicas: number,
-  metadata: Record<string, string>,
 ): Promise<void> {
   const wanted = {
     name,

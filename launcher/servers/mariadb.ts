@@ -16,6 +16,8 @@ export type MariadbOptions = {
   port?: number
   bufferPool?: string
   logFileSize?: string
+  /** More arguments: a primary's log, a replica's settings. */
+  extraArgs?: readonly string[]
   log?: string
   report?: Report
 }
@@ -50,6 +52,7 @@ export async function startMariadbServer(options: MariadbOptions): Promise<Maria
       '--max-connections=500',
       `--innodb-buffer-pool-size=${options.bufferPool ?? '128M'}`,
       `--innodb-log-file-size=${options.logFileSize ?? '96M'}`,
+      ...(options.extraArgs ?? []),
     ],
     output: { file: options.log ?? join(directory, 'mariadb.log') },
     isReady: () => greets(port),

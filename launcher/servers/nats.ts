@@ -13,6 +13,8 @@ export type NatsOptions = {
   /** How often JetStream syncs to disk: before every acknowledgement (the default), or relaxed, like `2m`. */
   syncInterval?: string
   port?: number
+  /** The name of this site's JetStream, where another site reaches it as a leaf node. */
+  domain?: string
   /** How much JetStream may store, in bytes. */
   fileBytesMax?: number
   /** One of a cluster: its own name, its port for the others, and the ports of all of them. */
@@ -67,7 +69,7 @@ export async function startNatsCluster(options: NatsOptions & { servers: number 
 type Config = NatsOptions & { port: number; monitorPort: number }
 
 function natsConfig(config: Config): string {
-  const { directory, port, monitorPort, syncInterval, fileBytesMax, cluster, extraConfig } = config
+  const { directory, port, monitorPort, syncInterval, fileBytesMax, domain, cluster, extraConfig } = config
   return `# Written by the launcher at every start.
 listen: "${loopback}:${port}"
 http: "${loopback}:${monitorPort}"
@@ -79,6 +81,7 @@ jetstream {
   max_memory_store: 1073741824
   max_file_store: ${fileBytesMax ?? 1024 ** 4}
   sync_interval: ${syncInterval ?? 'always'}
+  ${domain === undefined ? '' : `domain: ${domain}`}
 }
 ${cluster === undefined ? '' : clusterConfig(cluster)}
 ${extraConfig ?? ''}

@@ -30,15 +30,17 @@ export class SteadyLoad {
   readonly answered: Answered[] = []
   readonly #members: readonly Client[]
   readonly #perSecond: number
+  readonly #name: string
   readonly #waiting = new Set<Promise<void>>()
   readonly #open: { readonly client: Client; readonly orderId: string }[] = []
   readonly #run: Promise<void>
   #count = 0
   #isOver = false
 
-  private constructor(members: readonly Client[], perSecond: number) {
+  private constructor(members: readonly Client[], perSecond: number, name: string) {
     this.#members = members
     this.#perSecond = perSecond
+    this.#name = name
     this.#run = this.#send()
   }
 
@@ -47,6 +49,7 @@ export class SteadyLoad {
     anyone: Client,
     admin: { readonly email: string; readonly password: string },
     perSecond: number,
+    name = 'steady',
   ): Promise<SteadyLoad> {
     const operator = anyone.as((await anyone.ok('POST', '/sessions', admin)).accessToken)
     const members = await seedMembers(nats, { count: MEMBERS })
@@ -62,6 +65,7 @@ export class SteadyLoad {
     return new SteadyLoad(
       members.map(({ accessToken }) => anyone.as(accessToken)),
       perSecond,
+      name,
     )
   }
 
@@ -144,7 +148,7 @@ export class SteadyLoad {
       case 2: {
         const side = n % 2 === 0 ? 'buy' : 'sell'
         const price = String(100 + (side === 'buy' ? 1 : -1) * (n % 3) - (side === 'buy' ? 1 : -1))
-        const clientOrderId = `steady-${n}`
+        const clientOrderId = `${this.#name}-${n}`
         const body = { instrument: 'BTC-USDT', side, price, amount: '0.01', clientOrderId }
         return this.#ask('order', client, 'POST', '/order', body)
       }
