@@ -24,13 +24,13 @@ const FIRST_MS_MAX = 60_000
 const RETRY_MS = 500
 
 try {
-  const [command] = process.argv.slice(2)
+  const command = process.argv.at(-1) ?? ''
   const commands: Record<string, (nats: NatsConnection, config: SecondSiteConfig) => Promise<void>> = {
     mirror,
     status,
     promote: comeBack,
   }
-  const run = commands[command ?? '']
+  const run = commands[command]
   if (run === undefined) throw new ConfigError(HELP)
   const config = envToConfig(process.env)
   const nats = await connectNats(config.natsUrl, 'second-site')
