@@ -22,6 +22,7 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'engine', script: 'services/engine/main.ts', stage: 1 },
   { name: 'orders', script: 'services/orders/main.ts', stage: 1 },
   { name: 'archive', script: 'services/archive/main.ts', stage: 1, onlyWith: 'ARCHIVE_DIR' },
+  { name: 'alerts', script: 'services/alerts/main.ts', stage: 1 },
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true },
   { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka' },
   { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka' },

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import pino, { type Logger } from 'pino'
 import { attachArchive } from './archive/attached.ts'
+import { createAlarms } from './alarms.ts'
 import { wholeNumber } from './config.ts'
 import { counter, gauge, measureProcess, metricsContentType, metricsText, onScrape } from './metrics.ts'
 import { answerPresence } from './presence.ts'
@@ -47,6 +48,8 @@ const busReconnects = counter('exchange_bus_reconnects_total', 'Connections to N
 
 /** Longest orderly stop before the process leaves anyway, in milliseconds. */
 const STOP_MS_MAX = 9_000
+/** How long a process that ends waits until its alarms are on their way. */
+const ALARM_MS_MAX = 1_000
 /** And the part of it in which requests that came are answered. */
 const DRAIN_MS_MAX = 3_000
 
@@ -58,7 +61,9 @@ const DRAIN_MS_MAX = 3_000
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
   const env = process.env
   const instanceId = env.INSTANCE_ID ?? `${name}-${process.pid}`
-  const log = pino({ level: env.LOG_LEVEL ?? 'info', base: { service: name, instance: instanceId } })
+  const alarms = createAlarms({ service: name, instance: instanceId }, env.REDIS_URL || undefined)
+  const base = { service: name, instance: instanceId }
+  const log = pino({ level: env.LOG_LEVEL ?? 'info', base, ...alarms.logger })
   const shutdown = new AbortController()
   const stops: (() => Promise<void> | void)[] = []
   const checks = new Map<string, { ok: boolean; detail?: unknown }>([['started', { ok: false }]])
@@ -81,6 +86,7 @@ export async function runService(name: string, start: (service: Service) => Prom
         }
       }
       log.info('stopped')
+      await Promise.race([alarms.settled(), sleep(ALARM_MS_MAX)])
       process.exit(exitCode)
     })()
     return stopping

@@ -106,6 +106,7 @@ export const Rpc = {
   authRotateKey: 'rpc.auth.rotate-key',
   authSeed: 'rpc.auth.seed',
   ordersQuery: 'rpc.orders.query',
+  alertsTest: 'rpc.alerts.test',
 } as const
 
 /** Where guid instances tell each other how far they moved the bound; core NATS. */

@@ -107,8 +107,10 @@ export class FrameWriter<Event, Batch extends FrameBatch<Event>> {
         await this.#attempt.run()
       } catch (error) {
         this.#error = codeOf(error)
+        // A log that is not the one that was written from does not heal by itself.
+        const alarm = error instanceof FramesRefused ? { alarm: true } : {}
         this.#options.log.warn(
-          { slot: this.#options.slot, err: error },
+          { ...alarm, slot: this.#options.slot, err: error },
           'writing begins again from the stored position',
         )
       }

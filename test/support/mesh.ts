@@ -56,6 +56,7 @@ const SERVICES = {
 
 /** Started by `add` alone, with the address of the server that they need. */
 const MORE_SERVICES = {
+  alerts: 'services/alerts/main.ts',
   'event-log': 'services/event-log/main.ts',
   'ingest-kafka': 'services/ingest-kafka/main.ts',
   'ingest-rabbitmq': 'services/ingest-rabbitmq/main.ts',

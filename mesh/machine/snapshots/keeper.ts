@@ -195,7 +195,8 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
           this.#notBeforeMs = performance.now() + PAUSE_MS
           this.#shownOf(slot).failure = String(error)
           failures.inc({ log, slot })
-          this.#logger.error({ err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
+          const alarm = { alarm: true, code: 'snapshot_failed' }
+          this.#logger.error({ ...alarm, err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
         }
         throw error
       })
