@@ -30,6 +30,8 @@ export interface OrderPage {
 export interface OrderReads {
   /** From the slot's owner while it knows it, else from MySQL. */
   order(member: Member, name: OrderName): Promise<FoundOrder | undefined>
+  /** The id of an order that the slot's owner knows by this name. */
+  idOf(member: Member, name: OrderName): Promise<number | undefined>
   list(member: Member, listing: OrderListing): Promise<OrderPage>
 }
 
@@ -63,13 +65,16 @@ export function createOrderReads(reads: Reads): OrderReads {
       : { order: found.order, fills: found.fills, position: String(found.sequence) }
   }
 
+  const fromOwner = (member: Member, name: OrderName) =>
+    reads.account(member.slot, { read: 'order', memberId: member.memberId, ...name })
+
   return {
+    idOf: async (member, name) => {
+      const { found, knownOrderId } = await fromOwner(member, name)
+      return found?.order.orderId ?? knownOrderId
+    },
     order: async (member, name) => {
-      const { found, knownOrderId } = await reads.account(member.slot, {
-        read: 'order',
-        memberId: member.memberId,
-        ...name,
-      })
+      const { found, knownOrderId } = await fromOwner(member, name)
       if (found !== undefined) return withPosition(found)
       return fromHistory(member, knownOrderId === undefined ? name : { orderId: knownOrderId })
     },

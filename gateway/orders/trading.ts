@@ -99,10 +99,16 @@ export function createTrading(parts: TradingParts): Trading {
     } catch (error) {
       throw unknown(error)
     }
-    if (reply.kind === 'void' && !reply.placed) throw new Problem('not_accepted', { orderId, clientOrderId })
-    return outcomeOf(member, orderId, clientOrderId).catch((error: unknown) => {
-      throw error instanceof Problem && error.code === 'slot_unavailable' ? unknown(error) : error
-    })
+    const isUnreadable = (error: unknown) => error instanceof Problem && error.code === 'slot_unavailable'
+    try {
+      if (reply.kind !== 'void' || reply.placed) return await outcomeOf(member, orderId, clientOrderId)
+      // This one will not be. The same order may have come through an earlier request whose outcome was unknown.
+      const earlierId = clientOrderId === undefined ? undefined : await reads.idOf(member, { clientOrderId })
+      if (earlierId === undefined) throw new Problem('not_accepted', { orderId, clientOrderId })
+      return await outcomeOf(member, earlierId, clientOrderId)
+    } catch (error) {
+      throw isUnreadable(error) ? unknown(error) : error
+    }
   }
 
   /** An order that is known to be there, once the engine has spoken. */
