@@ -2,7 +2,7 @@ import { chainHash } from '#mesh/domain/chain.ts'
 import { encodeFrame, type Frame, parseFrame } from '#mesh/frames.ts'
 import type { Rules } from '#mesh/machine/rules.ts'
 import { headerOf, SlotFold } from '#mesh/machine/slot.ts'
-import type { AccountEvent } from '#mesh/protocol/accounts.ts'
+import type { AccountEdgeCommand, AccountEvent } from '#mesh/protocol/accounts.ts'
 import { type Fill, isOpen, type OrderState } from '#mesh/protocol/common.ts'
 import type { DefinitionEvent } from '#mesh/protocol/definitions.ts'
 import type { MarketItem } from '#mesh/protocol/engine.ts'
@@ -392,13 +392,15 @@ function judgeOrders(naive: NaiveExchange, slots: readonly JudgedSlot[], history
   }
   for (const [key, ids] of idsOf) if (ids.length > 1) wrongs.push(`the order ${key} was placed as ${ids.join(' and ')}`)
 
-  const unaccepted = new Map<string, string>()
+  const unaccepted = new Map<string, number>()
   for (const past of history) {
     if (!isAboutOrder(past)) continue
     const { told } = past
     const key = past.did === 'place' ? `${past.memberId} ${past.clientOrderId}` : `${past.memberId} ${past.orderId}`
-    if (past.did === 'place' && 'refused' in told) unaccepted.set(key, told.refused)
-    else if (past.did === 'place') unaccepted.delete(key)
+    if (past.did === 'place') {
+      if ('refused' in told && told.refused === 'not_accepted') unaccepted.set(key, told.orderId ?? 0)
+      else unaccepted.delete(key)
+    }
     if (!('answer' in told)) continue
     const { order: before, fills: toldFills } = told.answer
     const after = orders.get(before.orderId)
@@ -427,10 +429,33 @@ function judgeOrders(naive: NaiveExchange, slots: readonly JudgedSlot[], history
       }
     }
   }
-  for (const [key, code] of unaccepted) {
-    if (code === 'not_accepted' && idsOf.has(key)) wrongs.push(`the order ${key} was told not_accepted, and was placed`)
+  for (const [key, orderId] of unaccepted) {
+    const isPlaced = orders.has(orderId) && !rejected.has(orderId)
+    if (isPlaced || wasPlacedBeforeVoided(slots, key, orderId)) {
+      wrongs.push(`the order ${key} was told not_accepted as ${orderId}, and was placed`)
+    }
   }
   return wrongs
+}
+
+/** What came through only after the answer, of a request that was left unknown, nobody could have told. */
+function wasPlacedBeforeVoided(slots: readonly JudgedSlot[], key: string, voidedId: number): boolean {
+  const { orders } = toldOf(slots)
+  const [memberId, clientOrderId] = key.split(' ')
+  return slots.some(({ log, items }) => {
+    if (log !== Log.accounts) return false
+    let isPlaced = false
+    for (const { source, text } of items) {
+      if (source !== 'cmd') continue
+      const command = JSON.parse(text) as AccountEdgeCommand
+      if (String(command.memberId) !== memberId) continue
+      if (command.type === 'PlaceOrder' && command.clientOrderId === clientOrderId) {
+        isPlaced ||= orders.has(command.commandId) && command.commandId !== voidedId
+      }
+      if (command.type === 'VoidOrder' && command.orderId === voidedId) return isPlaced
+    }
+    return false
+  })
 }
 
 const isAboutOrder = (past: Remembered): past is Exclude<Remembered, { readonly reference: string }> =>

@@ -38,7 +38,10 @@ export type Remembered =
     }
 
 /** An answer, a refusal by its code, or nothing that says what became of it. */
-export type Told<Answer> = { readonly answer: Answer } | { readonly refused: string } | { readonly unknown: string }
+export type Told<Answer> =
+  | { readonly answer: Answer }
+  | { readonly refused: string; readonly orderId: number | undefined }
+  | { readonly unknown: string }
 
 /** The connection to a gateway broke, or there was none. */
 class ConnectionLost extends Error {
@@ -266,7 +269,7 @@ export class Members {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
       const isKnown = error instanceof Problem && !UNKNOWN.has(code)
-      return isKnown ? { refused: code } : { unknown: code }
+      return isKnown ? { refused: code, orderId: error.details.orderId } : { unknown: code }
     }
   }
 
