@@ -12,8 +12,9 @@ import { fundMembers } from '../support/fund.ts'
 import type { Report, Result, Task } from './generator.ts'
 import { GIFT } from './workload.ts'
 
-/** As everywhere: by the environment, or the default. */
-export const SLOTS = slotsFromEnv(process.env)
+/** By the environment. One account slot where that says nothing: on two cores each further one only splits the batches. */
+const SLOTS_ENV = { ACCOUNT_SLOTS: process.env.ACCOUNT_SLOTS ?? '1', MARKET_SLOTS: process.env.MARKET_SLOTS ?? '4' }
+export const SLOTS = slotsFromEnv(SLOTS_ENV)
 export const MEMBERS = 1_000
 
 /** Orders that a member may send at once. */
@@ -131,7 +132,7 @@ export class Exchange implements AsyncDisposable {
     const mesh = await startMesh({
       syncInterval,
       scale: { gateway: more.gateways ?? 2 },
-      env: { LOG_LEVEL: 'warn', RATE_TRADE: '100000:100000', ...more.env },
+      env: { ...SLOTS_ENV, LOG_LEVEL: 'warn', RATE_TRADE: '100000:100000', ...more.env },
     })
     const nats = await connectNats(mesh.natsUrl, 'bench')
     const pool = createPool(mesh.mysqlUrl, { connectionsMax: 2 })
