@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { createPool, type Row } from '#mesh/mysql.ts'
 import type { SessionReply, TokenReply } from '#mesh/protocol/auth.ts'
@@ -6,6 +7,7 @@ import { callRpc } from '#mesh/rpc.ts'
 import { type SeededMember, seedMembers } from '#mesh/seeding.ts'
 import { Rpc } from '#mesh/subjects.ts'
 import { startRabbitmq } from '#mesh/testing/servers.ts'
+import { auditMesh } from '#services/audit/audit-mesh.ts'
 import { fundMembers } from '../bench/support/fund.ts'
 import { Client } from './support/client.ts'
 import { connectTo, startMesh, type TestMesh } from './support/mesh.ts'
@@ -287,7 +289,7 @@ describe('orders from RabbitMQ', function () {
     assert.match(metrics, /ingest_messages_total\{origin="rabbitmq",taken="stored",code=""\} \d+\n/)
   })
 
-  it('have exactly one outcome each while ingest, broker, engine and accounts are killed in turn', async function () {
+  it('have exactly one outcome each while ingest, broker, engine, accounts and bus are killed in turn', async function () {
     this.timeout(120_000)
     const count = 1_500
     const inTurn: [atCount: number, kill: () => Promise<void>][] = [
@@ -295,6 +297,7 @@ describe('orders from RabbitMQ', function () {
       [500, () => killAndRestart(rabbitmq)],
       [800, () => mesh.restart('engine')],
       [1_100, () => mesh.restart('accounts')],
+      [1_300, () => killAndRestart(mesh.servers.nats)],
     ]
     const kills: Promise<void>[] = []
     for (let sent = 0; sent < count; sent += 50) {
@@ -307,7 +310,7 @@ describe('orders from RabbitMQ', function () {
           return client.send({ queue: 'orders.new', token: member(index % MEMBERS).accessToken, body })
         }),
       )
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await sleep(50)
     }
     await Promise.all(kills)
     assert.equal(inTurn.length, 0)
@@ -318,27 +321,43 @@ describe('orders from RabbitMQ', function () {
       )
     await client.until(() => outcomes().length >= count, 60_000)
     for (const queue of ['orders.new', 'orders.dead']) {
-      while ((await client.waiting(queue)) !== 0) await new Promise((resolve) => setTimeout(resolve, 50))
+      while ((await client.waiting(queue)) !== 0) await sleep(50)
     }
     const told = outcomes()
     assert.equal(told.length, count)
     assert.equal(new Set(told.map(({ requestId }) => requestId)).size, count)
     assert.deepEqual([...new Set(told.map(({ outcome }) => outcome))].sort(), ['accepted', 'closed'])
-    const pool = createPool(mesh.mysqlUrl)
-    try {
-      for (;;) {
-        const [rows] = await pool.query<Row[]>(
-          `SELECT COUNT(*) AS orders, COUNT(DISTINCT client_order_id) AS names FROM orders WHERE client_order_id LIKE 'killed-%'`,
-        )
-        if (Number(rows[0]?.orders) < count) continue
-        assert.deepEqual([Number(rows[0]?.orders), Number(rows[0]?.names)], [count, count])
-        break
-      }
-    } finally {
-      await pool.end()
-    }
+    // Each is in MySQL once, and all logs and money agree.
+    const rows = await untilThere(mesh.mysqlUrl, count)
+    assert.deepEqual(rows, { orders: count, names: count })
+    const { difference } = await auditMesh({ natsUrl: mesh.natsUrl, mysqlUrl: mesh.mysqlUrl, rate: 0, waitMs: 20_000 })
+    assert.equal(difference, undefined, `${difference?.check} ${difference?.slot} ${difference?.message}`)
+  })
+
+  it('wait in their queue while the ingest is stopped, and are taken by the one that starts', async () => {
+    await mesh.process('ingest-rabbitmq').stop()
+    const names = await Promise.all(Array.from({ length: 20 }, () => place(member(4), limit('sell', '70000', '0.001'))))
+    assert.equal(await client.waiting('orders.new'), 20)
+    await mesh.process('ingest-rabbitmq').start()
+    for (const name of names) await toldOf(name, 'accepted')
   })
 })
+
+async function untilThere(mysqlUrl: string, count: number): Promise<{ orders: number; names: number }> {
+  const pool = createPool(mysqlUrl)
+  try {
+    for (;;) {
+      const [[row]] = await pool.query<Row[]>(
+        `SELECT COUNT(*) AS orders, COUNT(DISTINCT client_order_id) AS names FROM orders WHERE client_order_id LIKE 'killed-%'`,
+      )
+      const found = { orders: Number(row?.orders), names: Number(row?.names) }
+      if (found.orders >= count) return found
+      await sleep(50)
+    }
+  } finally {
+    await pool.end()
+  }
+}
 
 async function killAndRestart(server: { kill(): Promise<void>; restart(): Promise<void> }): Promise<void> {
   await server.kill()
