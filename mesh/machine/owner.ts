@@ -292,6 +292,7 @@ export class SlotOwner<State, Item, Event> {
       reader.stop()
       this.fold.saysEvents = true
     }
+    if (compare(this.fold.applied, lastFrame.inTo) < 0) throw new StepDown('The reader of the log ended in the replay.')
     if (this.fold.hash !== lastFrame.hash) {
       throw new SlotHalt(
         'replay_differs',
