@@ -71,6 +71,18 @@ export const CODES = {
   gateway_busy: { status: 503, text: 'The gateway has too many requests in hand; try again soon.' },
   disk_full: { status: 503, text: 'The disks of the exchange are nearly full: only cancels are taken for now.' },
 
+  // Connections of the stream.
+  upgrade_required: { status: 426, text: 'This is a WebSocket: connect with an upgrade.' },
+  too_many_connections: { status: 503, text: 'There are too many connections; try again soon, or elsewhere.' },
+  channel_unknown: { status: 404, text: 'There is no such channel.' },
+  too_many_channels: {
+    status: 422,
+    text: 'There are too many channels on this connection; unsubscribe from one first.',
+  },
+  slow_consumer: { status: 408, text: 'You take messages more slowly than they come. Go on from your last positions.' },
+  heartbeat_missed: { status: 408, text: 'Nothing was heard of you for too long.' },
+  server_shutdown: { status: 503, text: 'This server stops: connect again.' },
+
   // What the machines refuse.
   id_conflict: { status: 409, text: 'This id was used for something else.' },
   client_order_id_conflict: { status: 409, text: 'This clientOrderId was used for another order.' },

@@ -33,6 +33,14 @@ export interface GatewayConfig {
     readonly ordersPerSecondMax: number
   }
   readonly disks: DiskRules
+  readonly stream: {
+    /** WebSockets of this gateway, and of one address. */
+    readonly connectionsMax: number
+    readonly connectionsPerAddressMax: number
+    /** Channels of one WebSocket, and its messages to the gateway. */
+    readonly channelsMax: number
+    readonly messages: Bucket
+  }
   /** How long the engine's result of a command is waited for, in milliseconds. */
   readonly resultMsMax: number
 }
@@ -48,6 +56,8 @@ export interface GatewayConfig {
  * | `ORDERS_PER_SECOND_MAX` | 100000 | admitted, divided by the live gateways |
  * | `DISK_FOLDERS`, `NATS_MONITOR_URL` | none | where room is looked at: folders, monitoring addresses; with commas |
  * | `DISK_FREE_MB_MIN` | 512 | with less room no new orders are taken |
+ * | `STREAM_CONNECTIONS_MAX`, `STREAM_CONNECTIONS_PER_ADDRESS` | 20000, 1000 | WebSockets of this gateway, and of one address |
+ * | `STREAM_CHANNELS_MAX`, `STREAM_MESSAGES` | 500, 300:600 | of one WebSocket |
  * | `RESULT_MS_MAX` | 5000 | patience with the engine |
  */
 export function envToConfig(env: Env): GatewayConfig {
@@ -70,6 +80,17 @@ export function envToConfig(env: Env): GatewayConfig {
       folders: listOf(env.DISK_FOLDERS),
       natsMonitorUrls: listOf(env.NATS_MONITOR_URL),
       freeBytesMin: wholeNumber('DISK_FREE_MB_MIN', env.DISK_FREE_MB_MIN || '512', 0, 1_000_000_000) * 1024 ** 2,
+    },
+    stream: {
+      connectionsMax: wholeNumber('STREAM_CONNECTIONS_MAX', env.STREAM_CONNECTIONS_MAX ?? '20000', 1, 1_000_000),
+      connectionsPerAddressMax: wholeNumber(
+        'STREAM_CONNECTIONS_PER_ADDRESS',
+        env.STREAM_CONNECTIONS_PER_ADDRESS ?? '1000',
+        1,
+        1_000_000,
+      ),
+      channelsMax: wholeNumber('STREAM_CHANNELS_MAX', env.STREAM_CHANNELS_MAX ?? '500', 1, 100_000),
+      messages: bucketOf('STREAM_MESSAGES', env.STREAM_MESSAGES ?? '300:600'),
     },
     resultMsMax: wholeNumber('RESULT_MS_MAX', env.RESULT_MS_MAX ?? '5000', 100, 60_000),
   }

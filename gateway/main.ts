@@ -14,8 +14,10 @@ import { marketEndpoints } from './endpoints/markets.ts'
 import { memberEndpoints } from './endpoints/members.ts'
 import { tradingEndpoints } from './endpoints/trading.ts'
 import { createAdmission } from './http/admission.ts'
+import { endpointAt } from './http/endpoint.ts'
 import { inFlight } from './http/metrics.ts'
 import { createRequestIds } from './http/request-id.ts'
+import type { Gate } from './http/serve.ts'
 import { createLimits } from './limits/limits.ts'
 import { shareBuckets } from './limits/shared.ts'
 import { createBests } from './mesh/bests.ts'
@@ -28,7 +30,10 @@ import { watchSlots } from './mesh/slots.ts'
 import { createOrderReads } from './orders/reading.ts'
 import { createTrading } from './orders/trading.ts'
 import { createGatewayServer } from './server.ts'
-import { stopServer } from './stop.ts'
+import { SERVES_MS, stopServer } from './stop.ts'
+import { createPrivateFeeds } from './stream/private-feeds.ts'
+import { createPublicFeeds } from './stream/public-feeds.ts'
+import { createStream } from './stream/stream.ts'
 
 await runService('gateway', async (service) => {
   const { nats, log, instanceId, env } = service
@@ -81,25 +86,44 @@ await runService('gateway', async (service) => {
   service.ready('tokens', false)
   const watch = setInterval(() => service.ready('tokens', verifier.isReady()), 200)
 
+  const gate: Gate = {
+    admission,
+    verifier,
+    limits,
+    accountSlots: shape.accountSlots,
+    requestId: createRequestIds(instanceId),
+    isStopping: () => service.shutdown.aborted,
+    log,
+  }
+  const orderEndpoints = tradingEndpoints({ trading, reads: orderReads, definitions })
+  const publicFeeds = createPublicFeeds(nats, definitions, log)
+  const privateFeeds = createPrivateFeeds(nats, log)
+  const stream = createStream({
+    gate,
+    publicFeeds,
+    privateFeeds,
+    trading: {
+      place: endpointAt(orderEndpoints, 'POST', '/order'),
+      amend: endpointAt(orderEndpoints, 'PATCH', '/order/{reference}'),
+      cancel: endpointAt(orderEndpoints, 'DELETE', '/order/{reference}'),
+      cancelAll: endpointAt(orderEndpoints, 'DELETE', '/orders'),
+    },
+    limits: config.stream,
+    nowUs: clock.nowUs,
+    log,
+  })
   const server = await createGatewayServer({
     host: config.host,
     port: config.port,
     endpoints: [
-      ...tradingEndpoints({ trading, reads: orderReads, definitions }),
+      ...orderEndpoints,
       ...historyEndpoints({ reads, definitions }),
       ...marketEndpoints({ reads, definitions, cache: createPublicCache(redis), nowUs: clock.nowUs }),
       ...memberEndpoints(nats),
       ...adminEndpoints({ nats, instanceId, shape, nextId: ids.next, commander, definitions, reads, slots }),
     ],
-    gate: {
-      admission,
-      verifier,
-      limits,
-      accountSlots: shape.accountSlots,
-      requestId: createRequestIds(instanceId),
-      isStopping: () => service.shutdown.aborted,
-      log,
-    },
+    gate,
+    stream,
     health: service.health,
   })
   await slots.loaded()
@@ -107,7 +131,9 @@ await runService('gateway', async (service) => {
   log.info({ url: server.info.uri }, 'listening')
 
   service.onStop(async () => {
-    await stopServer(server, admission, log)
+    await Promise.all([stopServer(server, admission, log), stream.stop(SERVES_MS)])
+    publicFeeds.stop()
+    privateFeeds.stop()
     clearInterval(watch)
     endSharing()
     gateways.stop()

@@ -57,7 +57,7 @@ export function openapiOf(endpoints: readonly Endpoint[], prefix: string): objec
     paths[path] ??= {}
     paths[path][endpoint.method.toLowerCase()] = operationOf(endpoint, schemas)
   }
-  schemaOf(ProblemSchema, schemas)
+  plainSchema(ProblemSchema, schemas)
   return {
     openapi: '3.1.0',
     info: {
@@ -104,7 +104,7 @@ function operationOf(endpoint: Endpoint, schemas: Record<string, object>): objec
         name,
         in: 'query',
         required: required.includes(name),
-        schema: schemaOf(schema, schemas),
+        schema: plainSchema(schema, schemas),
       })),
       ...(access === 'read' || access === 'trade' ? [MEMBER_HEADER] : []),
     ],
@@ -117,7 +117,7 @@ function operationOf(endpoint: Endpoint, schemas: Record<string, object>): objec
 
 /** With an example of its own where the fields' examples together would make no sense. */
 function bodyOf(body: TSchema, schemas: Record<string, object>): object {
-  const schema = schemaOf(body, schemas)
+  const schema = plainSchema(body, schemas)
   return 'examples' in schema && Array.isArray(schema.examples) ? { schema, example: schema.examples[0] } : { schema }
 }
 
@@ -139,7 +139,10 @@ const MEMBER_HEADER = {
 function responsesOf(endpoint: Endpoint, schemas: Record<string, object>): Record<string, object> {
   const responses: Record<string, object> = {}
   for (const [status, schema] of Object.entries(endpoint.answers)) {
-    responses[status] = { description: 'Done.', content: { 'application/json': { schema: schemaOf(schema, schemas) } } }
+    responses[status] = {
+      description: 'Done.',
+      content: { 'application/json': { schema: plainSchema(schema, schemas) } },
+    }
   }
   const byStatus = Map.groupBy(codesOf(endpoint), (code) => CODES[code].status)
   for (const [status, codes] of [...byStatus].sort(([a], [b]) => a - b)) {
@@ -152,7 +155,7 @@ function responsesOf(endpoint: Endpoint, schemas: Record<string, object>): Recor
 }
 
 /** A schema that has an id is named in the components once and referred to. */
-function schemaOf(schema: TSchema, schemas: Record<string, object>): object {
+export function plainSchema(schema: TSchema, schemas: Record<string, object>): object {
   const plain = JSON.parse(JSON.stringify(schema), (_, value) => {
     if (typeof value !== 'object' || value === null || typeof value.$id !== 'string') return value
     const { $id, ...rest } = value

@@ -1,14 +1,17 @@
 import { createServer } from 'node:http'
 import { server as createHapi, type Request, type ResponseToolkit, type Server } from '@hapi/hapi'
 import type { Health } from '#mesh/service.ts'
+import { asyncapiOf } from './asyncapi.ts'
 import type { Code } from './codes.ts'
 import { serveDocs } from './http/docs.ts'
 import type { Endpoint } from './http/endpoint.ts'
 import { type Gate, serve, write } from './http/serve.ts'
 import { openapiOf } from './openapi.ts'
 import { problemAnswer } from './problem.ts'
+import type { Stream } from './stream/stream.ts'
 
 export const PREFIX = '/api/v3'
+const STREAM_PATH = `${PREFIX}/stream`
 
 /** Longer than Traefik's 90 s, so that it is always Traefik that ends a connection. */
 const KEEP_ALIVE_MS = 120_000
@@ -22,10 +25,18 @@ export interface ServerOptions {
   readonly endpoints: readonly Endpoint[]
   readonly gate: Gate
   readonly health: Health
+  readonly stream: Stream
 }
 
 /** The HTTP server, not started yet. */
-export async function createGatewayServer({ host, port, endpoints, gate, health }: ServerOptions): Promise<Server> {
+export async function createGatewayServer({
+  host,
+  port,
+  endpoints,
+  gate,
+  health,
+  stream,
+}: ServerOptions): Promise<Server> {
   const listener = createServer({
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: HEADERS_MS_MAX,
@@ -57,7 +68,19 @@ export async function createGatewayServer({ host, port, endpoints, gate, health 
     })
   }
   serveHealth(server, health)
-  await serveDocs(server, `${PREFIX}/openapi.json`, openapiOf(endpoints, PREFIX))
+  await serveDocs(server, [
+    [`${PREFIX}/openapi.json`, openapiOf(endpoints, PREFIX)],
+    [`${PREFIX}/asyncapi.json`, asyncapiOf(STREAM_PATH)],
+  ])
+  server.route({
+    method: 'GET',
+    path: STREAM_PATH,
+    handler: ({ raw }, h) => {
+      write(raw.res, problemAnswer('upgrade_required'), gate.requestId(raw.req.headers['x-request-id']), true)
+      return h.abandon
+    },
+  })
+  stream.attach(listener, STREAM_PATH)
   answerWhatHapiRefuses(server, gate)
   return server
 }

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { Admission } from './http/admission.ts'
 
 /** So long it still serves after it has become unready: the balancer looks every 500 ms. */
-const SERVES_MS = 3_000
+export const SERVES_MS = 3_000
 /** And so long what is in hand may take. */
 const DRAINS_MS_MAX = 5_000
 const LOOK_MS = 20

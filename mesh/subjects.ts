@@ -68,7 +68,6 @@ export const PushChannel = {
   book: 'book',
   trades: 'trades',
   ticker: 'ticker',
-  bbo: 'bbo',
   orders: 'orders',
   fills: 'fills',
   balances: 'balances',

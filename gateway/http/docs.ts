@@ -29,8 +29,13 @@ const START = (documentPath: string): string =>
 /** The page may load nothing but what is served here; Swagger UI draws its icons from data URLs. */
 const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
-/** `/docs`, and the document that it shows. */
-export async function serveDocs(server: Server, documentPath: string, document: object): Promise<void> {
+type Document = readonly [path: string, document: object]
+
+/** `/docs`, which shows the first of these documents, and the documents. */
+export async function serveDocs(
+  server: Server,
+  documents: readonly [first: Document, ...others: Document[]],
+): Promise<void> {
   const add = (path: string, type: string, content: string | Buffer): void => {
     const zipped = gzipSync(content)
     server.route({
@@ -49,9 +54,9 @@ export async function serveDocs(server: Server, documentPath: string, document: 
       },
     })
   }
-  add(documentPath, 'application/json', JSON.stringify(document))
+  for (const [path, document] of documents) add(path, 'application/json', JSON.stringify(document))
   add('/docs', 'text/html', PAGE)
-  add('/docs/start.js', 'text/javascript', START(documentPath))
+  add('/docs/start.js', 'text/javascript', START(documents[0][0]))
   for (const [name, type] of Object.entries(FILES)) {
     const path = fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`))
     add(`/docs/${name}`, type, await readFile(path))

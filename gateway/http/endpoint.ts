@@ -85,3 +85,14 @@ export function endpoint<Body extends TObject | undefined = undefined, Query ext
     handle: words.handle as Endpoint['handle'],
   }
 }
+
+/** The endpoint that answers this, for whoever else asks for the same. */
+export function endpointAt(
+  endpoints: readonly Endpoint[],
+  method: Endpoint['method'],
+  path: Endpoint['path'],
+): Endpoint {
+  const found = endpoints.find((one) => one.method === method && one.path === path)
+  if (found === undefined) throw new Error(`There is no endpoint ${method} ${path}.`)
+  return found
+}

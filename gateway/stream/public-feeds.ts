@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { NatsConnection, Subscription } from '@nats-io/transport-node'
+import type { Logger } from 'pino'
+import type { Definitions } from '#mesh/edge/definitions.ts'
+import type { Market } from '#mesh/edge/market.ts'
+import type { PushMarketRead, PushMarketResult } from '#mesh/protocol/push.ts'
+import { callRpc } from '#mesh/rpc.ts'
+import { PushChannel, pusherReadSubject, pusherTakenSubject, pushSubject } from '#mesh/subjects.ts'
+import { marketNamed } from '../endpoints/parameters.ts'
+import type { Channel, PublicKind } from './channels.ts'
+import { BookFeed, type Feed, TickerFeed, TradesFeed } from './public-feed.ts'
+import type { Sink } from './topic.ts'
+
+export type PublicChannel = Extract<Channel, { readonly kind: PublicKind }>
+
+/** What markets tell, asked of the pusher only while one of this gateway's connections follows it. */
+export interface PublicFeeds {
+  /** @throws Problem `market_unknown` */
+  check(channel: PublicChannel): void
+  /** @throws Problem `market_unknown` */
+  follow(channel: PublicChannel, sink: Sink): void
+  leave(channel: PublicChannel, sink: Sink): void
+  stop(): void
+}
+
+interface Followed {
+  readonly feed: Feed
+  readonly subscription: Subscription
+  readonly slot: number
+  readonly instrument: string
+  isClosed: boolean
+}
+
+const PUSHER = 'push-market'
+const ASK_MS_MAX = 2_000
+const RETRY_MS = 200
+/** How often it is compared whether something got lost on the way without a trace, in milliseconds. */
+const COMPARE_MS = 5_000
+
+const PUSHED: Record<PublicKind, PushChannel> = {
+  orderbook: PushChannel.book,
+  bbo: PushChannel.book,
+  trades: PushChannel.trades,
+  ticker: PushChannel.ticker,
+}
+
+class Closed extends Error {
+  override readonly name = 'Closed'
+}
+
+export function createPublicFeeds(nats: NatsConnection, definitions: Definitions, log: Logger): PublicFeeds {
+  const all = new Map<string, Followed>()
+  const keyOf = ({ kind, instrument }: PublicChannel): string => pushSubject(PUSHED[kind], instrument)
+
+  const load = (followed: Followed): void => {
+    followed.feed.load().catch((err: unknown) => {
+      if (!(err instanceof Closed)) log.error({ err, instrument: followed.instrument }, 'a feed cannot be loaded')
+    })
+  }
+  const open = (channel: PublicChannel, market: Market): Followed => {
+    const { marketSlot, instrument } = market.definition
+    const ask = async <Read extends PushMarketRead>(read: Read) => {
+      for (;;) {
+        if (followed.isClosed || nats.isClosed()) throw new Closed()
+        try {
+          return await callRpc<Extract<PushMarketResult, { read: Read['read'] }>>(
+            nats,
+            pusherReadSubject(PUSHER, marketSlot),
+            read,
+            ASK_MS_MAX,
+          )
+        } catch {
+          // Nobody owns the slot at present, or not yet this market: who does tells soon.
+          await sleep(RETRY_MS)
+        }
+      }
+    }
+    const feed = feedOf(channel.kind, market, ask)
+    const subscription = nats.subscribe(keyOf(channel), {
+      callback: (error, message) => {
+        if (error === null) feed.take(message.json())
+      },
+    })
+    const followed: Followed = { feed, subscription, slot: marketSlot, instrument, isClosed: false }
+    load(followed)
+    return followed
+  }
+
+  const compare = async (slot: number): Promise<void> => {
+    const ofSlot = [...all.values()].filter((followed) => followed.slot === slot)
+    const instruments = [...new Set(ofSlot.map(({ instrument }) => instrument))]
+    if (instruments.length === 0) return
+    const subject = pusherReadSubject(PUSHER, slot)
+    const { sequences } = await callRpc<Extract<PushMarketResult, { read: 'sequences' }>>(
+      nats,
+      subject,
+      { read: 'sequences', instruments },
+      ASK_MS_MAX,
+    )
+    const bySlot = new Map(instruments.map((instrument, index) => [instrument, sequences[index] ?? [0, 0]]))
+    for (const followed of ofSlot) {
+      const [sequence = 0, tradeId = 0] = bySlot.get(followed.instrument) ?? []
+      if (followed.feed.isBehind(sequence, tradeId)) load(followed)
+    }
+  }
+  const compareAll = (): void => {
+    // Who cannot be asked now is asked the next time.
+    for (const slot of new Set([...all.values()].map(({ slot }) => slot))) compare(slot).catch(() => {})
+  }
+  const taken = nats.subscribe(pusherTakenSubject(PUSHER, '*'), {
+    callback: (error, message) => {
+      if (error !== null) return
+      const slot = Number(message.subject.slice(message.subject.lastIndexOf('.') + 1))
+      for (const followed of all.values()) if (followed.slot === slot) load(followed)
+    },
+  })
+  void (async () => {
+    for await (const { type } of nats.status())
+      if (type === 'reconnect') for (const followed of all.values()) load(followed)
+  })()
+  const comparing = setInterval(compareAll, COMPARE_MS)
+
+  return {
+    check: ({ instrument }) => void marketNamed(definitions, instrument),
+    follow: (channel, sink) => {
+      const market = marketNamed(definitions, channel.instrument)
+      const key = keyOf(channel)
+      let followed = all.get(key)
+      if (followed === undefined) {
+        followed = open(channel, market)
+        all.set(key, followed)
+      }
+      followed.feed.topic(channel.name, channel.depth, channel.kind).add(sink)
+    },
+    leave: (channel, sink) => {
+      const key = keyOf(channel)
+      const followed = all.get(key)
+      if (followed === undefined) return
+      followed.feed.topic(channel.name, channel.depth, channel.kind).delete(sink)
+      if (!followed.feed.release(channel.name)) return
+      followed.isClosed = true
+      followed.subscription.unsubscribe()
+      all.delete(key)
+    },
+    stop: () => {
+      clearInterval(comparing)
+      taken.unsubscribe()
+      for (const followed of all.values()) {
+        followed.isClosed = true
+        followed.subscription.unsubscribe()
+      }
+      all.clear()
+    },
+  }
+}
+
+function feedOf(kind: PublicKind, market: Market, ask: ConstructorParameters<typeof BookFeed>[1]): Feed {
+  switch (kind) {
+    case 'orderbook':
+    case 'bbo':
+      return new BookFeed(market, ask)
+    case 'trades':
+      return new TradesFeed(market, ask)
+    case 'ticker':
+      return new TickerFeed(market, ask)
+  }
+}
