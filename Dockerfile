@@ -15,5 +15,6 @@ COPY launcher launcher
 COPY mesh mesh
 COPY gateway gateway
 COPY services services
+COPY exchange exchange
 USER node
 CMD ["node", "launcher/container.ts", "gateway/main.ts"]

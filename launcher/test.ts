@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { projectDirectory } from './servers/directories.ts'
 
-const everything = ['gateway', 'services', 'mesh', 'launcher', 'test', 'bench'].map(
+const everything = ['exchange', 'gateway', 'services', 'mesh', 'launcher', 'test', 'bench'].map(
   (folder) => `${folder}/**/*.test.ts`,
 )
 const namesFiles = process.argv.slice(2).some((arg) => arg.endsWith('.ts'))
