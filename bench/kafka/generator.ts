@@ -32,7 +32,9 @@ export interface Result {
 }
 
 export type Report =
-  | { readonly kind: 'counting' | 'counted' | 'sent' }
+  | { readonly kind: 'counting' | 'counted' }
+  /** Of a fixed number of orders another tenth is answered. */
+  | { readonly kind: 'tenth' }
   | { readonly kind: 'done'; readonly result: Result }
   | { readonly kind: 'failed'; readonly message: string }
 
@@ -41,7 +43,8 @@ const RESULTS = 'orders.results'
 const BATCH = 400
 const SENDS_AT_ONCE = 4
 const AGAIN_MS = 100
-const ANSWERS_MS_MAX = 240_000
+/** A wait is over when nothing more was answered for so long. */
+const SILENCE_MS_MAX = 90_000
 
 process.on('message', (task: Task) => {
   run(task).catch((error: unknown) => report({ kind: 'failed', message: String(error) }))
@@ -90,14 +93,13 @@ async function run(task: Task): Promise<void> {
   const beganAtMs = performance.now()
   report({ kind: 'counting' })
   if (task.orders === undefined) await sleep(task.countedMs)
-  else await Promise.all([sending, answers.until(task.orders)])
+  else await Promise.all([sending, answers.until(task.orders, () => report({ kind: 'tenth' }))])
   const countedMs = performance.now() - beganAtMs
   const answered = answers.count - before
   report({ kind: 'counted' })
   ended = true
   await sending
   await answers.until(sent)
-  report({ kind: 'sent' })
   // What was told twice would have come by now.
   await sleep(1_000)
   await stopReading()
@@ -139,10 +141,17 @@ class Answers {
     else this.#orderIds[n] = Number(/"orderId":"([0-9]+)"/.exec(text)?.[1] ?? 0)
   }
 
-  async until(count: number): Promise<void> {
-    const deadlineMs = performance.now() + ANSWERS_MS_MAX
+  async until(count: number, onTenth = () => {}): Promise<void> {
+    let tenths = 0
+    let before = -1
+    let changedAtMs = 0
     while (this.count < count) {
-      if (performance.now() > deadlineMs) throw new Error(`${this.count} of ${count} orders were answered.`)
+      if (this.count !== before) changedAtMs = performance.now()
+      before = this.count
+      for (; this.count >= (count * (tenths + 1)) / 10; tenths++) onTenth()
+      if (performance.now() - changedAtMs > SILENCE_MS_MAX) {
+        throw new Error(`${this.count} of ${count} orders were answered.`)
+      }
       await sleep(10)
     }
   }

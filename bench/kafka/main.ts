@@ -4,8 +4,8 @@
  *
  *     npm run bench:kafka [-- --quick] [--seconds 30] [--kill [--orders 100000]]
  *
- * `--kill`: ends the ingest, the broker and the engine in turn, by SIGKILL, while the orders pass; then each must have one
- * outcome and be in MySQL once. Prints a table, and as the last line one JSON object; ends with exit code 1 when an order was
+ * `--kill`: ends the ingest, the broker and the engine in turn, by SIGKILL, whenever another tenth of the orders has passed;
+ * each must have one outcome and be in MySQL once. Prints a table, and as the last line one JSON object; ends with exit code 1 when an order was
  * lost or doubled, or when the money does not add up.
  */
 import { type ChildProcess, fork } from 'node:child_process'
@@ -39,8 +39,6 @@ const WARMUP_MS = values.quick ? 3_000 : 8_000
 const KILL_ORDERS = Number(values.orders ?? (values.quick ? 20_000 : 100_000))
 const OPEN_MAX = 12_000
 const CONNECTIONS = 128
-/** Between a process's return and the next one's end. */
-const KILL_PAUSE_MS = 1_500
 const CATCH_UP_MS_MAX = 120_000
 
 /** Where the positions of the event log are, and what they must come to. */
@@ -49,7 +47,7 @@ const EVENT_LOG = [
   { group: 'event-log-markets', topic: 'exchange.deals.v1', log: Log.markets, slots: SLOTS.marketSlots },
 ] as const
 
-type Kill = 'ingest-kafka' | 'kafka' | 'engine'
+const TURNS = ['ingest-kafka', 'kafka', 'engine'] as const
 
 const faults: string[] = []
 const rows: string[][] = [['case', 'per second', 'to HTTP']]
@@ -117,12 +115,14 @@ async function measureKafka(): Promise<void> {
 }
 
 async function killAll(): Promise<void> {
-  const ended = new AbortController()
-  const killing = killInTurn(ended.signal)
+  let kills = 0
+  let killing: Promise<void> = Promise.resolve()
   const task = newTask({ warmupMs: 0, countedMs: 0, orders: KILL_ORDERS })
-  const { measured } = await generate(task, {})
-  ended.abort()
-  const kills = await killing
+  const { measured } = await generate(task, {}, () => {
+    const turn = TURNS[kills++ % TURNS.length] ?? 'engine'
+    killing = killing.then(() => kill(turn))
+  })
+  await killing
   const catchUpMs = await untilEventLogIsThere(kafkaClient(server.url))
   keep(task.name, measured)
   const outcomes = measured.sent - measured.wrong
@@ -136,18 +136,12 @@ async function killAll(): Promise<void> {
   })
 }
 
-async function killInTurn(signal: AbortSignal): Promise<number> {
-  const turns: readonly Kill[] = ['ingest-kafka', 'kafka', 'engine']
-  for (let count = 0; ; count++) {
-    await sleep(KILL_PAUSE_MS, undefined, { signal }).catch(() => {})
-    if (signal.aborted) return count
-    const turn = turns[count % turns.length] ?? 'engine'
-    if (turn === 'kafka') {
-      await server.kill()
-      await server.restart()
-    } else await exchange.mesh.restart(turn)
-    console.log(`  killed and started again: ${turn}`)
-  }
+async function kill(turn: (typeof TURNS)[number]): Promise<void> {
+  if (turn === 'kafka') {
+    await server.kill()
+    await server.restart()
+  } else await exchange.mesh.restart(turn)
+  console.log(`  killed and started again: ${turn}`)
 }
 
 function newTask(task: Pick<Task, 'warmupMs' | 'countedMs' | 'orders'>): Task {
@@ -158,6 +152,7 @@ function newTask(task: Pick<Task, 'warmupMs' | 'countedMs' | 'orders'>): Task {
 async function generate(
   task: Task,
   pids: Readonly<Record<string, number>>,
+  onTenth = () => {},
 ): Promise<{ measured: Result; used: Record<string, number> }> {
   const child: ChildProcess = fork(join(import.meta.dirname, 'generator.ts'), { serialization: 'advanced' })
   const all = { ...pids, generator: child.pid ?? 0 }
@@ -168,6 +163,7 @@ async function generate(
     child.send(task)
     for (;;) {
       const [message] = (await once(child, 'message')) as [Report]
+      if (message.kind === 'tenth') onTenth()
       if (message.kind === 'counting') before = new Map(read())
       if (message.kind === 'counted') {
         used = Object.fromEntries(read().map(([name, us]) => [name, us - (before.get(name) ?? 0)]))

@@ -24,7 +24,8 @@ class TopicReplaced extends Error {
 
 /** Messages that are taken and not let go of, in each partition. */
 const TAKEN_MAX = 1_000
-const SESSION_MS = 10_000
+/** An instance that died keeps its partitions for so long: as short as a broker's default allows. */
+const SESSION_MS = 6_000
 const HEARTBEAT_MS = 1_000
 /** How long the broker holds a fetch when there is nothing. */
 const FETCH_WAIT_MS = 500
