@@ -25,6 +25,20 @@ export async function haltedSlots(nats: NatsConnection): Promise<HaltedSlot[]> {
   return halted
 }
 
+/** Halts a slot from outside: nobody takes it over, and gateways refuse what is for it. False when it is halted already. */
+export async function haltSlot(
+  nats: NatsConnection,
+  log: Log,
+  slot: number,
+  halt: Omit<HaltEntry, 'state' | 'at'>,
+): Promise<boolean> {
+  const bucket = await openBucket(nats, Bucket.slots)
+  const entry = await bucket.get(`${log}.${slot}`)
+  if (entry?.operation === 'PUT') return false
+  await bucket.put(`${log}.${slot}`, JSON.stringify({ ...halt, state: 'halted', at: new Date().toISOString() }))
+  return true
+}
+
 /**
  * Lets a halted slot go on: its last owner recovers it from its log, and then the others do. If the cause is still there, it
  * halts again. Returns what was cleared; undefined when the slot is not halted.

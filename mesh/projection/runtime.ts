@@ -22,6 +22,8 @@ interface SlotsOptions<Event, Batch extends FrameBatch<Event>> {
   readonly limits?: Partial<SlotLimits>
   /** Told at every start and after every transaction of a slot that this instance writes. */
   readonly onWritten?: (slot: number, progress: Progress) => void
+  /** Told, again and again, while what is written of a slot is not what the log says. */
+  readonly onForgotten?: (slot: number) => void
   /** Begins to write a slot. */
   readonly newWriter: (options: Omit<WriterOptions<Event, Batch>, 'openSink'>) => FrameWriter<Event, Batch>
 }
@@ -79,10 +81,12 @@ export function runSlots<Event, Batch extends FrameBatch<Event>>(options: SlotsO
     for (const slot of writers.keys()) if (!owned.has(slot)) await letGo(slot)
     for (const slot of owned) {
       if (writers.has(slot)) continue
-      const onWritten = options.onWritten ?? (() => {})
-      const { nats } = service
-      const { source, newBatch, newWriter } = options
-      writers.set(slot, newWriter({ nats, log, projection: name, source, slot, newBatch, limits, onWritten }))
+      const { source, newBatch, newWriter, onWritten = () => {}, onForgotten = () => {} } = options
+      const told = { onWritten, onForgotten }
+      writers.set(
+        slot,
+        newWriter({ nats: service.nats, log, projection: name, source, slot, newBatch, limits, ...told }),
+      )
     }
   }
   const loop = async (): Promise<void> => {

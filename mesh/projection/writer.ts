@@ -30,6 +30,8 @@ export interface WriterOptions<Event, Batch extends FrameBatch<Event>> {
   readonly newBatch: (slot: number) => Batch
   readonly limits: SlotLimits
   readonly onWritten: (slot: number, progress: Progress) => void
+  /** Told, again and again, while what is written is not what the log says. */
+  readonly onForgotten?: (slot: number) => void
 }
 
 export interface SlotLimits {
@@ -56,6 +58,9 @@ const PAUSE_MS_MIN = 100
 const PAUSE_MS_MAX = 3_000
 
 const KEEP_ALIVE_MS = 1_500
+
+/** The log ends before what is written from it, or has something else there. */
+const FORGOTTEN = 'log_went_backwards'
 
 /** Writes one slot, from the stored position on, until it is stopped. Whatever fails is begun again from there. */
 export class FrameWriter<Event, Batch extends FrameBatch<Event>> {
@@ -109,6 +114,7 @@ export class FrameWriter<Event, Batch extends FrameBatch<Event>> {
         this.#error = codeOf(error)
         // A log that is not the one that was written from does not heal by itself.
         const alarm = error instanceof FramesRefused ? { alarm: true } : {}
+        if (this.#error === FORGOTTEN) this.#options.onForgotten?.(this.#options.slot)
         this.#options.log.warn(
           { ...alarm, slot: this.#options.slot, err: error },
           'writing begins again from the stored position',
@@ -246,7 +252,7 @@ async function checkLog({ nats, projection, source, slot }: Read, from: Progress
     if (last !== undefined && last.seq > from.frameSequence) return
   } else if (stored.subject === subject && parseFrameHeader(stored.data).hash === from.frameHash) return
   throw new FramesRefused(
-    'log_went_backwards',
+    FORGOTTEN,
     `${projection} is written up to frame ${from.frameSequence} with hash ${from.frameHash} in slot ${slot}; EVENTS has another one there, or none. ` +
       'Restore the bus, or empty what this projection has written to have it written anew.',
   )

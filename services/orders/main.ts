@@ -9,6 +9,7 @@ import { runService } from '#mesh/service.ts'
 import { Log, Rpc } from '#mesh/subjects.ts'
 import { readConfig } from './config.ts'
 import { OrderRows } from './domain/rows.ts'
+import { haltForgotten } from './forgotten.ts'
 import { createHandler } from './handler.ts'
 import { followMarkets } from './markets.ts'
 
@@ -51,6 +52,7 @@ await runService('orders', async (service) => {
       slots: accountSlots,
       newBatch: (slot) => new OrderRows(slot, marketOf),
       onWritten: progress.written,
+      onForgotten: (slot) => void haltForgotten(service, slot),
     })
   })()
 })
