@@ -9,7 +9,7 @@ import { createStore } from '#mesh/store.ts'
 import { ensureStreams } from '#mesh/streams.ts'
 import { framesSubject, Log } from '#mesh/subjects.ts'
 import { startNats } from '#mesh/testing/servers.ts'
-import { type Feed, runFeed } from './feed.ts'
+import { type Feed, feedPositions, runFeed } from './feed.ts'
 
 const SLOTS = 2
 const UNTIL_MS_MAX = 15_000
@@ -172,6 +172,31 @@ describe('a feed of results, on a real nats-server', function () {
     await write(0, 6, 3)
     await write(1, 6, 3)
     await until(() => last(b, 0) === 6 && last(b, 1) === 6)
+  })
+
+  it('refuses a log in which a frame is missing, and tells how far it has come', async () => {
+    const told = new Map<number, number[]>()
+    const feed = await start('a', told)
+    await write(0, 0, 3)
+    await until(() => told.get(0)?.length === 1)
+    await feed.stop()
+    const subject = framesSubject(Log.accounts, 0)
+    const last = (await manager.streams.info('EVENTS')).state.last_seq
+    assert.deepEqual(
+      (await feedPositions(nats)).filter(({ projection }) => projection === name),
+      [{ projection: name, slot: 0, frameSequence: last }],
+    )
+    const store = createStore(nats)
+    const frame = (n: number) =>
+      encodeFrame({ inFrom: [n, 0], inTo: [n, 0], complete: true, hash: n, timeUs: n, version: FRAME_VERSION }, [
+        `{"told":${n}}`,
+      ])
+    const missing = await store.append(subject, frame(3), last)
+    const end = await store.append(subject, frame(4), missing)
+    await manager.streams.deleteMessage('EVENTS', missing)
+    const again = await start('b', told)
+    await until(() => again.faults()[0] === 'frame_missing')
+    assert.deepEqual([told.get(0), end], [[0], missing + 1])
   })
 
   it('refuses a log that is not the one it has read', async () => {

@@ -1,3 +1,4 @@
+import { PubHeaders } from '@nats-io/jetstream'
 import type { Logger } from 'pino'
 import { type BucketStore, type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
 import { parseFrameHeader } from '#mesh/frames.ts'
@@ -35,10 +36,15 @@ interface FeedPosition {
   readonly frameHash: number
 }
 
-/** The log is not the one that was read before. */
+/** The log is not the one that was read before, or a frame is missing in it. */
 class FeedRefused extends Error {
   override readonly name = 'FeedRefused'
-  readonly code = 'log_went_backwards'
+  readonly code: 'log_went_backwards' | 'frame_missing'
+
+  constructor(code: FeedRefused['code'], message: string) {
+    super(message)
+    this.code = code
+  }
 }
 
 /** Frames that are handed on and not confirmed, at most; then reading waits. */
@@ -153,11 +159,20 @@ async function readSlot(
   if (signal.aborted) end()
   onProgress()
 
+  let lastSequence = stored.position.frameSequence
   let openFrames = 0
   let confirmed: Promise<void> = Promise.resolve()
   try {
-    for await (const { seq, data } of reader) {
+    for await (const { seq, data, headers } of reader) {
       if (signal.aborted || failed.signal.aborted) break
+      const previous = headers?.get(PubHeaders.ExpectedLastSubjectSequenceHdr)
+      if (previous && Number(previous) !== lastSequence) {
+        throw new FeedRefused(
+          'frame_missing',
+          `Frame ${seq} follows frame ${previous}, the last one here is ${lastSequence}.`,
+        )
+      }
+      lastSequence = seq
       const reached: Reached = { frameSequence: seq, frame: data }
       const handed = handle(slot, data)
       if (handed === undefined && openFrames === 0) {
@@ -185,6 +200,25 @@ async function readSlot(
   if (failure !== undefined) throw failure
 }
 
+/** How far each feed that there ever was has come in each slot of its log. */
+export async function feedPositions(
+  bus: Bus,
+  replicas?: number,
+): Promise<{ readonly projection: string; readonly slot: number; readonly frameSequence: number }[]> {
+  const streams = streamsOf(bus)
+  const positions = await streams.bucket(Bucket.feeds, replicas)
+  const prefix = `$KV.${Bucket.feeds}.`
+  const info = await streams.info(`KV_${Bucket.feeds}`, `${prefix}>`)
+  return Promise.all(
+    Object.keys(info?.state.subjects ?? {}).map(async (subject) => {
+      const key = subject.slice(prefix.length)
+      const end = key.lastIndexOf('.')
+      const { position } = await loadPosition(positions, key)
+      return { projection: key.slice(0, end), slot: Number(key.slice(end + 1)), frameSequence: position.frameSequence }
+    }),
+  )
+}
+
 interface Stored {
   readonly position: FeedPosition
   /** Of its entry in the bucket; 0: none. */
@@ -210,6 +244,7 @@ async function checkLog(bus: Bus, subject: string, { frameSequence, frameHash }:
     if (last !== undefined && last.seq > frameSequence) return
   } else if (frame.subject === subject && parseFrameHeader(frame.data).hash === frameHash) return
   throw new FeedRefused(
+    'log_went_backwards',
     `The feed has come to frame ${frameSequence} of ${subject} with hash ${frameHash}; EVENTS has another one there, or none. ` +
       'Restore the bus, or remove the entry from the bucket "feeds" to have everything told again.',
   )

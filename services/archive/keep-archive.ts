@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Archive } from '#mesh/archive/archive.ts'
 import { archiveStream } from '#mesh/archive/archiver.ts'
 import { type ProjectionPosition, type TrimOptions, trimStreams } from '#mesh/archive/trimmer.ts'
+import { feedPositions } from '#mesh/ingest/feed.ts'
 import { SnapshotBroken } from '#mesh/machine/snapshots/file.ts'
 import { SnapshotStore } from '#mesh/machine/snapshots/store.ts'
 import { createPool, type Pool, type Row } from '#mesh/mysql.ts'
@@ -52,7 +53,10 @@ async function trimOptions(
     archive,
     afterSeconds: trim.afterSeconds,
     oldestSnapshot: (of, slot) => oldestGood(service, store, kept, of, slot),
-    projections: async () => (pool === undefined ? [] : await positionsIn(pool)),
+    projections: async () => [
+      ...(pool === undefined ? [] : await positionsIn(pool)),
+      ...(await feedPositions(nats, replicas)),
+    ],
     onTrimmed: (subject, limit, removed) => {
       if (removed > 0) log.info({ subject, limit, removed }, 'trimmed')
     },

@@ -8,6 +8,8 @@ import { openSession, type Session } from './session.ts'
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 2_000
 const DRAIN_MS_MAX = 3_000
+/** How often it is looked whether all results can be told, in milliseconds. */
+const LOOK_MS = 500
 
 /** One session after the other, for as long as the service runs; while there is none it takes nothing and tells nothing. */
 export function keepSessions(service: Service, { url, prefetch }: RabbitmqConfig, started: StartedIngest): void {
@@ -21,7 +23,12 @@ export function keepSessions(service: Service, { url, prefetch }: RabbitmqConfig
     await session.consume()
     service.ready('rabbitmq', true)
     log.info('takes orders from RabbitMQ')
+    const looking = setInterval(() => {
+      const faults = results.faults()
+      service.ready('results', Object.keys(faults).length === 0, faults)
+    }, LOOK_MS)
     const why = await Promise.race([session.ended, stopped(shutdown, session)])
+    clearInterval(looking)
     service.ready('rabbitmq', false)
     await results.stop()
     await session.close().catch(() => {})
