@@ -9,7 +9,11 @@ export function countGateways(nats: NatsConnection, instanceId: string): { count
   const heard = new Map<string, number>()
   const subscription = nats.subscribe(GATEWAY_ALIVE, {
     callback: (error, message) => {
-      if (error === null) heard.set(message.string(), performance.now())
+      if (error !== null) return
+      const isNew = !heard.has(message.string())
+      heard.set(message.string(), performance.now())
+      // A newcomer hears at once of all who are there, and they of him: together they never let in more than the cap.
+      if (isNew) beat()
     },
   })
   let living = 1

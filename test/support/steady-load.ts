@@ -76,10 +76,13 @@ export class SteadyLoad {
     await Promise.all(this.#waiting)
   }
 
+  failed(): readonly Answered[] {
+    return this.answered.filter(({ status }) => status !== 200 && status !== 201)
+  }
+
   /** What was not done, at most ten of it, for the message of an assertion. */
   failures(): readonly string[] {
-    return this.answered
-      .filter(({ status }) => status !== 200 && status !== 201)
+    return this.failed()
       .slice(0, 10)
       .map(({ what, status, code, sentAtMs, answeredAtMs }) => {
         const tookMs = Math.round(answeredAtMs - sentAtMs)
