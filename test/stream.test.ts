@@ -90,7 +90,10 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
       const maker = await member({ [base]: '100', USDT: '100000' })
       await maker.client.ok('POST', '/order', { instrument, ...LIMIT_BUY, price: '9.95', amount: '1' })
       using client = await StreamClient.connect(anywhere())
-      const { channels } = await client.ok({ op: 'subscribe', channels: [`orderbook:${instrument}`, `bbo:${instrument}`] })
+      const { channels } = await client.ok({
+        op: 'subscribe',
+        channels: [`orderbook:${instrument}`, `bbo:${instrument}`],
+      })
       assert.deepEqual(channels, [`orderbook:${instrument}:50`, `bbo:${instrument}`])
       const { time, checksum, ...snapshot } = await client.of('orderbook.snapshot')
       assert.deepEqual(snapshot, {
@@ -116,8 +119,12 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
       const seller = await member({ [base]: '5' })
       const buyer = await member({ USDT: '1000' })
       using client = await StreamClient.connect(anywhere(), buyer.token)
-      await client.ok({ op: 'subscribe', channels: ['orders', 'fills', 'balances', `trades:${instrument}`, `ticker:${instrument}`] })
-      for (const channel of ['orders', 'fills', 'balances']) await client.of('position', (one) => one.channel === channel)
+      await client.ok({
+        op: 'subscribe',
+        channels: ['orders', 'fills', 'balances', `trades:${instrument}`, `ticker:${instrument}`],
+      })
+      for (const channel of ['orders', 'fills', 'balances'])
+        await client.of('position', (one) => one.channel === channel)
       await seller.client.ok('POST', '/order', { instrument, ...LIMIT_SELL, price: '10', amount: '2' })
       const placed = await client.ask({ op: 'place', order: { instrument, ...LIMIT_BUY, price: '10.05', amount: '3' } })
       assert.deepEqual([placed.type, placed.status], ['result', 201])

@@ -123,7 +123,11 @@ export class ClientBook {
   }
 }
 
-function put(levels: [string, string][], [price, amount]: [string, string], isBetter: (a: number, b: number) => boolean): void {
+function put(
+  levels: [string, string][],
+  [price, amount]: [string, string],
+  isBetter: (a: number, b: number) => boolean,
+): void {
   const at = levels.findIndex(([other]) => other === price || isBetter(Number(price), Number(other)))
   const place = at < 0 ? levels.length : at
   const isThere = levels[place]?.[0] === price

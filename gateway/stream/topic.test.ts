@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { eventually } from '../../test/support/eventually.ts'
+import { type Sink, Topic } from './topic.ts'
+
+/** A number that grows; clients keep adding what they are told. */
+class Counter {
+  value = 0
+  told = 0
+  isKnown = true
+  snapshot() {
+    return this.isKnown ? { version: this.told, text: `=${this.told}` } : undefined
+  }
+  news() {
+    if (this.value === this.told) return undefined
+    const from = this.told
+    this.told = this.value
+    return { from, to: this.told, text: `+${this.told - from}` }
+  }
+}
+
+class Client implements Sink {
+  isFull = false
+  isOpen = true
+  value = Number.NaN
+  readonly messages: string[] = []
+  send(message: Buffer): void {
+    const text = message.toString()
+    this.messages.push(text)
+    this.value = text.startsWith('=') ? Number(text.slice(1)) : this.value + Number(text)
+  }
+}
+
+describe('a topic', () => {
+  it('gives everything first, then what is new, several changes as one', async () => {
+    const counter = new Counter()
+    const topic = new Topic(counter)
+    const client = new Client()
+    topic.add(client)
+    for (let step = 0; step < 10; step++) {
+      counter.value += 1
+      topic.touch()
+    }
+    await eventually(() => assert.equal(client.value, 10))
+    assert.deepEqual(client.messages, ['=0', '+10'])
+    topic.close()
+  })
+
+  it('leaves out who has no room, and gives him everything anew when he has: never a change that does not follow', async () => {
+    const counter = new Counter()
+    const topic = new Topic(counter)
+    const [fast, slow] = [new Client(), new Client()]
+    topic.add(fast)
+    topic.add(slow)
+    slow.isFull = true
+    counter.value = 3
+    topic.touch()
+    await eventually(() => assert.equal(fast.value, 3))
+    counter.value = 5
+    topic.touch()
+    await eventually(() => assert.equal(fast.value, 5))
+    assert.deepEqual(slow.messages, ['=0'])
+    slow.isFull = false
+    await eventually(() => assert.equal(slow.value, 5))
+    assert.deepEqual(slow.messages, ['=0', '=5'])
+    counter.value = 6
+    topic.touch()
+    await eventually(() => assert.deepEqual([fast.value, slow.value], [6, 6]))
+    topic.close()
+  })
+
+  it('tells who came before anything was known', async () => {
+    const counter = new Counter()
+    counter.isKnown = false
+    const topic = new Topic(counter)
+    const client = new Client()
+    topic.add(client)
+    assert.deepEqual(client.messages, [])
+    counter.isKnown = true
+    topic.ready()
+    assert.deepEqual(client.messages, ['=0'])
+    topic.close()
+  })
+
+  it('tells thousands in turns, those who come and go meanwhile too', async () => {
+    const counter = new Counter()
+    const topic = new Topic(counter)
+    const clients = Array.from({ length: 3_000 }, () => new Client())
+    for (const client of clients) topic.add(client)
+    counter.value = 1
+    topic.touch()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    const late = new Client()
+    topic.add(late)
+    const gone = clients.pop()
+    if (gone !== undefined) topic.delete(gone)
+    for (let step = 0; step < 20; step++) {
+      counter.value += 1
+      topic.touch()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await eventually(() => {
+      for (const client of [...clients, late]) assert.equal(client.value, 21)
+    })
+    topic.close()
+  })
+})
