@@ -10,6 +10,8 @@ export const READER_OPTIONS = { expires: 2_000, idle_heartbeat: 500, max_message
 
 /** A server answers every request of an idle reader within `expires`. Who hears nothing for longer has lost its consumer. */
 const SILENT_MS_MAX = READER_OPTIONS.expires + 1_000
+/** What was delivered comes before the heartbeat that says so. */
+const MISSED_MS_MAX = 500
 const LOOK_MS = 250
 const RETRY_MS = 200
 
@@ -47,7 +49,7 @@ export async function openReader(
 
   async function* read(): AsyncGenerator<ReadMessage> {
     while (!isStopped && !nats.isClosed()) {
-      const watch = watchFor(messages)
+      const watch = watchFor(messages, () => nextSequence)
       try {
         for await (const message of messages) {
           watch.hold()
@@ -72,19 +74,29 @@ export async function openReader(
   }
 }
 
-/** Ends the messages when the server is silent while somebody waits for the next one. */
-function watchFor(messages: ConsumerMessages) {
+/**
+ * Ends the messages when the server is silent while somebody waits for the next one, or says that it has delivered what never
+ * came: the client can lose what arrives while it makes a consumer anew, as it does after a stretch of work without heartbeats.
+ */
+function watchFor(messages: ConsumerMessages, nextSequence: () => number) {
   let heardAtMs = performance.now()
+  let missedAtMs = Number.POSITIVE_INFINITY
   let isWaiting = true
   let wasSilent = false
   const look = setInterval(() => {
-    if (!isWaiting || performance.now() - heardAtMs < SILENT_MS_MAX) return
+    const nowMs = performance.now()
+    if (!isWaiting || (nowMs - heardAtMs < SILENT_MS_MAX && nowMs - missedAtMs < MISSED_MS_MAX)) return
     wasSilent = true
     messages.stop()
   }, LOOK_MS)
   void (async () => {
     // What is left of a request when its time is up: the server is there, and has nothing.
-    for await (const { type } of messages.status()) if (type === 'discard') heardAtMs = performance.now()
+    for await (const status of messages.status()) {
+      if (status.type === 'discard') heardAtMs = performance.now()
+      if (status.type === 'heartbeat' && status.lastStreamSequence >= nextSequence()) {
+        missedAtMs = Math.min(missedAtMs, performance.now())
+      }
+    }
   })()
   return {
     hold: () => {
@@ -93,6 +105,7 @@ function watchFor(messages: ConsumerMessages) {
     wait: () => {
       isWaiting = true
       heardAtMs = performance.now()
+      missedAtMs = Number.POSITIVE_INFINITY
     },
     end: () => clearInterval(look),
     get wasSilent() {

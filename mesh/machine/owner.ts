@@ -51,6 +51,8 @@ const BARRIER_MS_MAX = 2_000
 const MOVES = 'moves to another instance'
 /** Messages that wait for the frame under way; beyond that the reader pauses. */
 const QUEUE_MAX = 2_000
+/** Longest work of a replay without a look at the sockets. */
+const STRETCH_MS_MAX = 10
 
 /**
  * One slot in one process: its fold, its reader, its frames.
@@ -274,8 +276,13 @@ export class SlotOwner<State, Item, Event> {
     this.fold.saysEvents = false
     const reader = await this.#consume(this.fold.applied[0] + 1)
     const [endSequence, endItem] = lastFrame.inTo
+    let lookedAtMs = this.#time.nowMs()
     try {
       for await (const received of reader) {
+        if (this.#time.nowMs() - lookedAtMs > STRETCH_MS_MAX) {
+          await new Promise<void>((resolve) => this.#time.soon(resolve))
+          lookedAtMs = this.#time.nowMs()
+        }
         const message = toLogMessage(received)
         const until = message.sequence === endSequence ? endItem : Number.MAX_SAFE_INTEGER
         let from = 0

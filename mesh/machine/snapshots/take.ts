@@ -86,6 +86,7 @@ async function writeFromLog<State, Item, Event>(options: TakeOptions<State, Item
   const replayedFrom = fold.itemsCount
   fold.saysEvents = false
   const reader = await streams.read(STREAM_OF_LOG[log], slotFilter(log, slot), fold.applied[0] + 1)
+  let lookedAtMs = performance.now()
   let last: ReadMessage | undefined
   let written: { readonly header: SnapshotHeader; readonly path: string; readonly bytes: number } | undefined
   try {
@@ -98,6 +99,10 @@ async function writeFromLog<State, Item, Event>(options: TakeOptions<State, Item
       }
       applyTo(fold, received, frame)
       last = received
+      if (performance.now() - lookedAtMs > STRETCH_MS_MAX) {
+        await new Promise((resolve) => setImmediate(resolve))
+        lookedAtMs = performance.now()
+      }
       if (received.seq >= frame.inTo[0]) break
     }
   } finally {
@@ -112,6 +117,8 @@ async function writeFromLog<State, Item, Event>(options: TakeOptions<State, Item
   return { ...written, replayedItems: fold.itemsCount - replayedFrom }
 }
 
+/** Longest work without a look at the sockets: the reader's heartbeats come that way. */
+const STRETCH_MS_MAX = 10
 /** How long an answer of the bus is waited for. */
 const ANSWER_MS_MAX = 10_000
 
