@@ -66,7 +66,10 @@ export async function runService(name: string, start: (service: Service) => Prom
   const log = pino({ level: env.LOG_LEVEL ?? 'info', base, ...alarms.logger })
   const shutdown = new AbortController()
   const stops: (() => Promise<void> | void)[] = []
-  const checks = new Map<string, { ok: boolean; detail?: unknown }>([['started', { ok: false }]])
+  const checks = new Map<string, { ok: boolean; detail?: unknown }>([
+    ['started', { ok: false }],
+    ['nats', { ok: false }],
+  ])
   let stopping: Promise<void> | undefined
   let connection: NatsConnection | undefined
 
