@@ -16,5 +16,7 @@ COPY mesh mesh
 COPY gateway gateway
 COPY services services
 COPY exchange exchange
+# What the services keep besides the servers: snapshots and the archive. A new volume is made like this folder.
+RUN mkdir /data && chown node:node /data
 USER node
 CMD ["node", "launcher/container.ts", "gateway/main.ts"]
