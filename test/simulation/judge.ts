@@ -24,7 +24,7 @@ import { differences, type Observed } from '../support/compare-with-naive.ts'
 import { createNaiveExchange, type NaiveExchange } from '../support/naive-exchange.ts'
 import type { Members, Remembered } from './members.ts'
 import { ALL_SLOTS, type SimulatedMesh } from './mesh.ts'
-import { ACCOUNTS, SHAPE } from './programs.ts'
+import { SHAPE } from './programs.ts'
 import { matches, type StoredMessage } from './server.ts'
 
 /** How a process may give up: for the bus, or because another has taken over. Anything else is a fault of ours. */
@@ -35,7 +35,7 @@ const isGoodReason = (error: Error): boolean => GOOD_REASONS.test(`${error.name}
 
 /** Everything that is wrong with what is stored, with what members were told, and with who told it. Empty when nothing is. */
 export function judge(mesh: SimulatedMesh, members: Members): string[] {
-  const wrongs = [...members.wrongs, ...mesh.errors]
+  const wrongs = [...members.wrongs, ...mesh.errors, ...mesh.snapshots.wrongs]
   for (const { process, error } of mesh.failures) {
     if (!isGoodReason(error)) {
       wrongs.push(`${process} gave up: ${error.stack?.split('\n').slice(0, 3).join(' ')}`)
@@ -95,7 +95,7 @@ interface JudgedSlot {
 }
 
 const rulesOf = (log: Log): Rules<unknown, unknown, unknown> => {
-  if (log === Log.accounts) return createAccountsRules(ACCOUNTS) as Rules<unknown, unknown, unknown>
+  if (log === Log.accounts) return createAccountsRules(SHAPE) as Rules<unknown, unknown, unknown>
   if (log === Log.markets) return engineRules as Rules<unknown, unknown, unknown>
   return createDefinitionsRules(SHAPE) as Rules<unknown, unknown, unknown>
 }

@@ -62,7 +62,16 @@ const isArgumentFault = (error: unknown): boolean =>
 class Sums {
   readonly #startedAtMs = performance.now()
   readonly #faults = new Map<string, number>()
-  readonly #counts = { orders: 0, acknowledged: 0, refused: 0, unknown: 0, restarts: 0, steps: 0, virtualMs: 0 }
+  readonly #counts = {
+    orders: 0,
+    acknowledged: 0,
+    refused: 0,
+    unknown: 0,
+    restarts: 0,
+    snapshotsUsed: 0,
+    steps: 0,
+    virtualMs: 0,
+  }
   seeds = 0
 
   add({ faults, counts }: SimulationResult): void {
@@ -72,12 +81,13 @@ class Sums {
   }
 
   lines(): string[] {
-    const { orders, acknowledged, refused, unknown, restarts, virtualMs } = this.#counts
+    const { orders, acknowledged, refused, unknown, restarts, snapshotsUsed, virtualMs } = this.#counts
     const facts: [string, string | number][] = [
       ['seeds', this.seeds],
       ['orders sent, repeats included', orders],
       ['requests answered / refused / left unknown', `${acknowledged} / ${refused} / ${unknown}`],
       ['processes that ended and began again', restarts],
+      ['slots that were recovered from a snapshot', snapshotsUsed],
       ['hours of virtual time', (virtualMs / 3_600_000).toFixed(2)],
       ...[...this.#faults]
         .sort(([a], [b]) => (a < b ? -1 : 1))

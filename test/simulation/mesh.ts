@@ -1,10 +1,22 @@
 import { parseFrameHeader } from '#mesh/frames.ts'
 import type { RunningSlots } from '#mesh/machine/runtime.ts'
+import { SlotHalt } from '#mesh/machine/slot.ts'
 import { Bucket, EVENTS_STREAM, framesSubject, Log, STREAM_OF_LOG, slotFilter, sourceName } from '#mesh/subjects.ts'
 import { SimulatedDatabase } from './database.ts'
 import { type Program, SimulatedProcess } from './process.ts'
-import { accounts, type Edge, engine, gateway, orders, PROJECTION, SHAPE } from './programs.ts'
+import {
+  accountMachines,
+  accounts,
+  type Edge,
+  engine,
+  engineMachine,
+  gateway,
+  orders,
+  PROJECTION,
+  SHAPE,
+} from './programs.ts'
 import { SimulatedServer } from './server.ts'
+import { SimulatedSnapshots } from './snapshots.ts'
 import type { World } from './world.ts'
 
 /** Every slot that has a log. */
@@ -37,6 +49,7 @@ export class SimulatedMesh {
   readonly world: World
   readonly server: SimulatedServer
   readonly database: SimulatedDatabase
+  readonly snapshots: SimulatedSnapshots
   readonly machines: MachineInstance[] = []
   readonly gateways: GatewayInstance[] = []
   readonly projections: Instance[] = []
@@ -50,6 +63,7 @@ export class SimulatedMesh {
     this.world = world
     this.server = new SimulatedServer(world, world.random.fork())
     this.database = new SimulatedDatabase(world, world.random.fork())
+    this.snapshots = new SimulatedSnapshots(this.server, world.random.fork())
     this.database.createPositions(PROJECTION, SHAPE.accountSlots)
   }
 
@@ -61,10 +75,28 @@ export class SimulatedMesh {
 
   start(): void {
     for (const letter of INSTANCES) {
-      this.machines.push(this.#keep<RunningSlots>(`accounts-${letter}`, accounts))
-      this.machines.push(this.#keep<RunningSlots>(`engine-${letter}`, engine))
+      this.machines.push(this.#keep<RunningSlots>(`accounts-${letter}`, accounts(this.snapshots)))
+      this.machines.push(this.#keep<RunningSlots>(`engine-${letter}`, engine(this.snapshots)))
       this.gateways.push(this.#keep<Edge>(`gateway-${letter}`, gateway(this.nextId)))
       this.projections.push(this.#keep(`orders-${letter}`, orders(this.database)))
+    }
+  }
+
+  /** Takes snapshots of slots in turn, for good. */
+  async takeSnapshots(pauseMs: number): Promise<void> {
+    const { accounts: ofMembers, definitions } = accountMachines()
+    const ofMarkets = engineMachine().machine
+    for (;;) {
+      for (const [log, slot] of ALL_SLOTS) {
+        await this.world.sleep(pauseMs)
+        try {
+          if (log === Log.accounts) this.snapshots.take(ofMembers, slot)
+          else if (log === Log.markets) this.snapshots.take(ofMarkets, slot)
+          else this.snapshots.take(definitions, slot)
+        } catch (error) {
+          if (!this.snapshots.isLossy || !(error instanceof SlotHalt)) throw error
+        }
+      }
     }
   }
 

@@ -13,53 +13,63 @@ import type { DefinitionCommand } from '#mesh/protocol/definitions.ts'
 import type { Reply } from '#mesh/protocol/replies.ts'
 import { createReplyListener } from '#mesh/replies.ts'
 import { DEFINITIONS_SLOT, Log } from '#mesh/subjects.ts'
-import { type AccountsOptions, createAccountsRules } from '#services/accounts/domain/accounts-rules.ts'
-import { createDefinitionsRules } from '#services/accounts/domain/definitions-rules.ts'
-import { createReads as createAccountReads } from '#services/accounts/reads.ts'
-import { engineRules } from '#services/engine/domain/rules.ts'
-import { createReads as createEngineReads } from '#services/engine/reads.ts'
+import { createMachines } from '#services/accounts/machines.ts'
+import { createMachine } from '#services/engine/machine.ts'
 import { OrderRows } from '#services/orders/domain/rows.ts'
 import type { SimulatedDatabase } from './database.ts'
 import type { ProcessHost, Program } from './process.ts'
+import type { SimulatedSnapshots } from './snapshots.ts'
 
 /** Small, so that a run meets every limit. */
 export const SHAPE = { accountSlots: 2, marketSlots: 2 } as const
-export const ACCOUNTS: AccountsOptions = { ...SHAPE, rememberedIdsMax: 100_000 }
 const RECENT_ORDERS_MAX = 10_000
 const RESULT_MS_MAX = 3_000
 export const PROJECTION = 'orders'
 
 const slotsOf = (count: number): number[] => Array.from({ length: count }, (_, slot) => slot)
 
+export const accountMachines = () => createMachines({ shape: SHAPE, recentOrdersMax: RECENT_ORDERS_MAX })
+export const engineMachine = createMachine
+
 /** What services/accounts/main.ts runs. */
-export const accounts: Program<RunningSlots> = async (service) => {
-  const reads = createAccountReads({ recentOrdersMax: RECENT_ORDERS_MAX })
-  const [definitions, members] = await Promise.all([
-    runSlots({ service, shape: SHAPE, rules: createDefinitionsRules(SHAPE), slots: [DEFINITIONS_SLOT] }),
-    runSlots({
-      service,
-      shape: SHAPE,
-      rules: createAccountsRules(ACCOUNTS),
-      slots: slotsOf(SHAPE.accountSlots),
-      observe: reads.observe,
-      answerRead: reads.answer,
-      readBarrier: true,
-    }),
-  ])
-  return { status: () => [...definitions.status(), ...members.status()] }
+export function accounts(snapshots: SimulatedSnapshots): Program<RunningSlots> {
+  return async (service) => {
+    const { accounts: ofMembers, definitions: ofDefinitions, reads } = accountMachines()
+    const [definitions, members] = await Promise.all([
+      runSlots({
+        service,
+        shape: SHAPE,
+        ...ofDefinitions,
+        slots: [DEFINITIONS_SLOT],
+        snapshots: snapshots.of(service, ofDefinitions),
+      }),
+      runSlots({
+        service,
+        shape: SHAPE,
+        ...ofMembers,
+        slots: slotsOf(SHAPE.accountSlots),
+        answerRead: reads.answer,
+        readBarrier: true,
+        snapshots: snapshots.of(service, ofMembers),
+      }),
+    ])
+    return { status: () => [...definitions.status(), ...members.status()] }
+  }
 }
 
 /** What services/engine/main.ts runs. */
-export const engine: Program<RunningSlots> = (service) => {
-  const reads = createEngineReads()
-  return runSlots({
-    service,
-    shape: SHAPE,
-    rules: engineRules,
-    slots: slotsOf(SHAPE.marketSlots),
-    observe: reads.observe,
-    answerRead: reads.answer,
-  })
+export function engine(snapshots: SimulatedSnapshots): Program<RunningSlots> {
+  return (service) => {
+    const { machine, reads } = engineMachine()
+    return runSlots({
+      service,
+      shape: SHAPE,
+      ...machine,
+      slots: slotsOf(SHAPE.marketSlots),
+      answerRead: reads.answer,
+      snapshots: snapshots.of(service, machine),
+    })
+  }
 }
 
 /**

@@ -33,6 +33,7 @@ export interface Counts {
   readonly refused: number
   readonly unknown: number
   readonly restarts: number
+  readonly snapshotsUsed: number
 }
 
 /** When the last request is answered and the last fault is over, everything is as it should be within so long. */
@@ -60,8 +61,15 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   // In every eighth run the server syncs now and then, and its power fails.
   const faults = options.faults ?? drawFaults(plan.fork(), names, SPAN_MS, seed % 8 === 0)
   const losesTails = faults.some(({ kind }) => kind === 'lose tails')
+  mesh.snapshots.isLossy = losesTails
   const members = new Members(mesh, plan.fork())
   const wrongs: string[] = []
+  // Some run without, so that recoveries begin with the log.
+  if (plan.chance(0.7)) {
+    void mesh
+      .takeSnapshots(plan.int(5, 100))
+      .catch((error) => wrongs.push(`no snapshot could be taken: ${error.stack}`))
+  }
   try {
     await world.run(
       (async () => {
@@ -73,7 +81,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         if (losesTails) {
           // What a slot has lost it finds before it tells anything new.
           await world.sleep(AFTER_LOSS_MS)
-          await Promise.all(days.map((_, index) => members.live(index + 1, 4, 10)))
+          await Promise.all(days.map((_, index) => members.live(index + 1, 3, 10)))
           await world.sleep(AFTER_LOSS_MS)
         } else await settle(mesh)
       })(),
@@ -98,6 +106,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       refused: told.filter((each) => 'refused' in each).length,
       unknown: told.filter((each) => 'unknown' in each).length,
       restarts: restarts - started,
+      snapshotsUsed: mesh.snapshots.used,
     },
   }
 }
