@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Result } from './task.ts'
 
-const ANSWERS_MS_MAX = 240_000
+/** Without any answer, in milliseconds. */
+const SILENCE_MS_MAX = 90_000
 
 /** Counts the results of orders by their numbers. */
 export class Answers {
@@ -42,10 +43,16 @@ export class Answers {
     else this.#orderIds[n] = Number(/"orderId":"([0-9]+)"/.exec(text)?.[1] ?? 0)
   }
 
+  /** Until so many are answered, however long that takes while answers come. */
   async until(count: number): Promise<void> {
-    const deadlineMs = performance.now() + ANSWERS_MS_MAX
+    let before = this.count
+    let progressAtMs = performance.now()
     while (this.count < count) {
-      if (performance.now() > deadlineMs) throw new Error(`${this.count} of ${count} orders were answered.`)
+      if (this.count !== before) progressAtMs = performance.now()
+      before = this.count
+      if (performance.now() - progressAtMs > SILENCE_MS_MAX) {
+        throw new Error(`${this.count} of ${count} orders were answered.`)
+      }
       await sleep(10)
     }
   }

@@ -163,7 +163,8 @@ async function openPublisher(connection: ChannelModel, fail: (error: unknown) =>
       }),
     dead: (message, queue, why) => {
       const { properties, content } = message
-      const { authorization: _, ...headers } = properties.headers ?? {}
+      // The token is nobody's business, and a reason is ours alone to give.
+      const { authorization: _, 'x-field': __, ...headers } = properties.headers ?? {}
       const reason = {
         'x-code': why.code,
         ...(why.field === undefined ? {} : { 'x-field': why.field }),

@@ -18,20 +18,21 @@ export function keepSessions(service: Service, { url, prefetch }: RabbitmqConfig
   service.ready('rabbitmq', false)
 
   const runOne = async (): Promise<void> => {
+    await using ending = new AsyncDisposableStack()
     const session = await openSession({ url, prefetch, name: instanceId, ingest })
+    ending.defer(() => session.close().catch(() => {}))
     const results = await startResults(session.publish)
+    ending.defer(() => results.stop())
     await session.consume()
     service.ready('rabbitmq', true)
+    ending.defer(() => service.ready('rabbitmq', false))
     log.info('takes orders from RabbitMQ')
     const looking = setInterval(() => {
       const faults = results.faults()
       service.ready('results', Object.keys(faults).length === 0, faults)
     }, LOOK_MS)
+    ending.defer(() => clearInterval(looking))
     const why = await Promise.race([session.ended, stopped(shutdown, session)])
-    clearInterval(looking)
-    service.ready('rabbitmq', false)
-    await results.stop()
-    await session.close().catch(() => {})
     if (!shutdown.aborted) throw why ?? new Error('The broker closed the connection.')
   }
   const loop = async (): Promise<void> => {
