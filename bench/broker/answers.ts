@@ -44,12 +44,14 @@ export class Answers {
   }
 
   /** Until so many are answered, however long that takes while answers come. */
-  async until(count: number): Promise<void> {
+  async until(count: number, onTenth = () => {}): Promise<void> {
+    let tenths = 0
     let before = this.count
     let progressAtMs = performance.now()
     while (this.count < count) {
       if (this.count !== before) progressAtMs = performance.now()
       before = this.count
+      for (; this.count >= (count * (tenths + 1)) / 10; tenths++) onTenth()
       if (performance.now() - progressAtMs > SILENCE_MS_MAX) {
         throw new Error(`${this.count} of ${count} orders were answered.`)
       }

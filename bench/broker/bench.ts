@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Book } from '../http/book.ts'
 import { Exchange, Load, SLOTS } from '../http/target.ts'
 import { untilCaughtUp } from '../http/verify.ts'
@@ -10,8 +9,6 @@ import { round, table } from '../support/statistics.ts'
 import type { Report, Result, Task } from './task.ts'
 
 const CONNECTIONS = 128
-/** Between a process's return and the next one's end. */
-const KILL_PAUSE_MS = 1_500
 
 interface Times {
   readonly warmupMs: number
@@ -55,7 +52,12 @@ export class BrokerBench implements AsyncDisposable {
   }
 
   /** Runs a generator, and prints the CPU time that each process took for an order while it counted them. */
-  async generate(script: string, task: Task, pids: Readonly<Record<string, number>>): Promise<Result> {
+  async generate(
+    script: string,
+    task: Task,
+    pids: Readonly<Record<string, number>>,
+    onTenth = () => {},
+  ): Promise<Result> {
     const child: ChildProcess = fork(script, { serialization: 'advanced' })
     const all = { ...pids, generator: child.pid ?? 0 }
     const read = (): [string, number][] => Object.entries(all).map(([name, pid]) => [name, cpuUs(pid)])
@@ -65,6 +67,7 @@ export class BrokerBench implements AsyncDisposable {
       child.send(task)
       for (;;) {
         const [message] = (await once(child, 'message')) as [Report]
+        if (message.kind === 'tenth') onTenth()
         if (message.kind === 'counting') before = new Map(read())
         if (message.kind === 'counted') used = read().map(([name, us]) => [name, us - (before.get(name) ?? 0)])
         if (message.kind === 'failed') throw new Error(`The load generator failed: ${message.message}`)
@@ -80,16 +83,25 @@ export class BrokerBench implements AsyncDisposable {
     }
   }
 
-  /** Ends and starts one after the other, until it is told to stop. @returns how many. */
-  async killInTurn(turns: Readonly<Record<string, () => Promise<void>>>, signal: AbortSignal): Promise<number> {
+  /** Runs a generator for a fixed number of orders, and ends and starts one after the other, each time a tenth has passed. */
+  async generateUnderKills(
+    script: string,
+    task: Task,
+    turns: Readonly<Record<string, () => Promise<void>>>,
+  ): Promise<{ readonly measured: Result; readonly kills: number }> {
     const names = Object.keys(turns)
-    for (let count = 0; ; count++) {
-      await sleep(KILL_PAUSE_MS, undefined, { signal }).catch(() => {})
-      if (signal.aborted) return count
-      const name = names[count % names.length] ?? ''
+    let kills = 0
+    let killing: Promise<void> = Promise.resolve()
+    const kill = async (name: string): Promise<void> => {
       await turns[name]?.()
       console.log(`  killed and started again: ${name}`)
     }
+    const measured = await this.generate(script, task, {}, () => {
+      const name = names[kills++ % names.length] ?? ''
+      killing = killing.then(() => kill(name))
+    })
+    await killing
+    return { measured, kills }
   }
 
   #keep(name: string, { orderIds, refused, wrong, sent }: Result): void {

@@ -31,6 +31,8 @@ export interface Result {
 
 export type Report =
   | { readonly kind: 'counting' | 'counted' }
+  /** Of a fixed number of orders another tenth is answered. */
+  | { readonly kind: 'tenth' }
   | { readonly kind: 'done'; readonly result: Result }
   | { readonly kind: 'failed'; readonly message: string }
 

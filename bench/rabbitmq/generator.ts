@@ -41,7 +41,7 @@ async function run(task: Task): Promise<void> {
   const beganAtMs = performance.now()
   report({ kind: 'counting' })
   if (task.orders === undefined) await sleep(task.countedMs)
-  else await Promise.all([sending, answers.until(task.orders)])
+  else await Promise.all([sending, answers.until(task.orders, () => report({ kind: 'tenth' }))])
   const countedMs = performance.now() - beganAtMs
   const answered = answers.count - before
   report({ kind: 'counted' })

@@ -4,9 +4,9 @@
  *
  *     npm run bench:rabbitmq [-- --quick] [--seconds 30] [--kill [--orders 100000]]
  *
- * `--kill`: ends the ingest, the broker and the engine in turn, by SIGKILL, while the orders pass; then each must have one
- * outcome and be in MySQL once. Prints a table, and as the last line one JSON object; ends with exit code 1 when an order was
- * lost or doubled, or when the money does not add up.
+ * `--kill`: ends the ingest, the broker and the engine in turn, by SIGKILL, whenever another tenth of the orders has passed;
+ * each must have one outcome and be in MySQL once. Prints a table, and as the last line one JSON object; ends with exit code 1
+ * when an order was lost or doubled, or when the money does not add up.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -56,7 +56,6 @@ async function measure(): Promise<void> {
 }
 
 async function killAll(): Promise<void> {
-  const ended = new AbortController()
   const turns = {
     [INGEST]: () => exchange.mesh.restart(INGEST),
     rabbitmq: async () => {
@@ -65,11 +64,8 @@ async function killAll(): Promise<void> {
     },
     engine: () => exchange.mesh.restart('engine'),
   }
-  const killing = bench.killInTurn(turns, ended.signal)
   const task = taskOf({ warmupMs: 0, countedMs: 0, orders: KILL_ORDERS })
-  const measured = await bench.generate(GENERATOR, task, {})
-  ended.abort()
-  const kills = await killing
+  const { measured, kills } = await bench.generateUnderKills(GENERATOR, task, turns)
   bench.row(`${measured.sent} orders, ${kills} kills`, (measured.sent * 1000) / measured.countedMs)
   Object.assign(result, {
     orders: measured.sent,
