@@ -134,9 +134,8 @@ function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
       const reader = jetstream(nats, { timeout: READER_ANSWER_MS_MAX })
       const open = (from: number): Promise<StreamReader> =>
         untilAnswered(nats, () => openReader(nats, reader, { stream, subject, fromSequence: from }))
-      const archived = await archivedPart(nats, stream)
-      const isArchived = archived !== undefined && fromSequence <= archived.end
-      return isArchived ? readBoth(archived, { subject, fromSequence }, open) : open(fromSequence)
+      const archived = await archivedPart(nats, stream, fromSequence)
+      return archived === undefined ? open(fromSequence) : readBoth(archived, { subject, fromSequence }, open)
     },
     bucket: (name, replicas) => openBucket(nats, name, replicas),
   }

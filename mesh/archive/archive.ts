@@ -67,26 +67,24 @@ export class Archive {
   readonly directory: string
   /** Segments whose files were found whole. */
   readonly #checked = new Set<string>()
+  /** They never change. */
+  readonly #entries = new Map<string, SegmentEntry>()
 
   constructor(directory: string) {
     this.directory = directory
   }
 
+  /** The last archived sequence; 0: nothing is. Looks at the last segment alone. @throws ArchiveError */
+  async end(stream: string, created: string): Promise<number> {
+    const last = (await this.#names(stream)).at(-1)
+    return last === undefined ? 0 : (await this.#entry(stream, created, last)).to
+  }
+
   /** In order, without gaps, from the stream's first message on. `created`: of the stream that is there now. @throws ArchiveError */
   async segments(stream: string, created: string): Promise<SegmentEntry[]> {
-    const names = await readdir(this.#of(stream)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return []
-      throw error
-    })
     const entries: SegmentEntry[] = []
-    for (const name of names.filter((each) => each.endsWith('.json')).sort()) {
-      const entry = JSON.parse(await readFile(join(this.#of(stream), name), 'utf8')) as SegmentEntry
-      if (entry.created !== created) {
-        throw new ArchiveError(
-          'archive_of_another_stream',
-          `${this.#of(stream)} is of a ${stream} that was made at ${entry.created}; the one that is there was made at ${created}.`,
-        )
-      }
+    for (const name of await this.#names(stream)) {
+      const entry = await this.#entry(stream, created, name)
       const expected = (entries.at(-1)?.to ?? 0) + 1
       if (entry.from !== expected) {
         throw new ArchiveError('archive_gap', `${name} of ${stream} begins at ${entry.from}, not at ${expected}.`)
@@ -94,6 +92,25 @@ export class Archive {
       entries.push(entry)
     }
     return entries
+  }
+
+  async #names(stream: string): Promise<string[]> {
+    const names = await readdir(this.#of(stream)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    })
+    return names.filter((each) => each.endsWith('.json')).sort()
+  }
+
+  async #entry(stream: string, created: string, name: string): Promise<SegmentEntry> {
+    const path = join(this.#of(stream), name)
+    const entry = this.#entries.get(path) ?? (JSON.parse(await readFile(path, 'utf8')) as SegmentEntry)
+    this.#entries.set(path, entry)
+    if (entry.created === created) return entry
+    throw new ArchiveError(
+      'archive_of_another_stream',
+      `${this.#of(stream)} is of a ${stream} that was made at ${entry.created}; the one that is there was made at ${created}.`,
+    )
   }
 
   /**

@@ -20,7 +20,7 @@ export async function archiveStream(
 ): Promise<void> {
   const { streams } = await jetstreamManager(nats)
   const { created, state } = await streams.info(stream)
-  const end = (await archive.segments(stream, created)).at(-1)?.to ?? 0
+  const end = await archive.end(stream, created)
   if (state.messages === 0 || state.last_seq <= end) return
   const untilUs = (Date.now() - afterSeconds * 1000) * 1000
   const reader = await streamsOf(nats).read(stream, '>', end + 1)

@@ -22,12 +22,18 @@ export interface ArchivedPart {
   read(filter: string, fromSequence: number): AsyncIterable<ArchivedMessage>
 }
 
-/** @throws ArchiveError */
-export async function archivedPart(nats: NatsConnection, stream: string): Promise<ArchivedPart | undefined> {
+/** Nothing where no message from this sequence on is archived. @throws ArchiveError */
+export async function archivedPart(
+  nats: NatsConnection,
+  stream: string,
+  fromSequence: number,
+): Promise<ArchivedPart | undefined> {
   const archive = attached.get(nats)
   if (archive === undefined) return undefined
   const { streams } = await jetstreamManager(nats, { checkAPI: false })
-  const entries = await archive.segments(stream, (await streams.info(stream)).created)
+  const { created } = await streams.info(stream)
+  if ((await archive.end(stream, created)) < fromSequence) return undefined
+  const entries = await archive.segments(stream, created)
   return {
     end: entries.at(-1)?.to ?? 0,
     count: (filter) => entries.reduce((sum, entry) => sum + countOf(entry, filter), 0),

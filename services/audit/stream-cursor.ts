@@ -46,7 +46,7 @@ export class StreamCursor implements AsyncDisposable {
 
   /** `arrived` rings when there is a head or a failure; `filter`: subjects, all by default. */
   static async open(nats: NatsConnection, stream: string, arrived: Bell, filter?: string): Promise<StreamCursor> {
-    const archived = await archivedPart(nats, stream)
+    const archived = await archivedPart(nats, stream, 1)
     const consumer = await jetstream(nats).consumers.get(stream, {
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: (archived?.end ?? 0) + 1,

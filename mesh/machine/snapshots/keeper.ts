@@ -62,6 +62,8 @@ const failures = counter('exchange_slot_snapshot_failures_total', 'Snapshots tha
 const LOOK_MS = 1_000
 /** After one that failed. */
 const PAUSE_MS = 60_000
+/** A worker that takes longer hangs. */
+const WORKER_MS_MAX = 3_600_000
 
 /** In a process one worker works at a time, so that no more than one state is held twice. */
 let taking: Promise<unknown> = Promise.resolve()
@@ -222,6 +224,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
     return new Promise((resolve, reject) => {
       const worker = new Worker(module, { workerData: task, name: `snapshot of ${task.log}-${slot}` })
       const stop = (): void => void worker.terminate()
+      const timer = setTimeout(stop, WORKER_MS_MAX)
       service.shutdown.addEventListener('abort', stop)
       worker.on('message', (result: SnapshotTaskResult) => {
         if ('taken' in result) resolve(result.taken)
@@ -229,6 +232,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       })
       worker.on('error', reject)
       worker.on('exit', (code) => {
+        clearTimeout(timer)
         service.shutdown.removeEventListener('abort', stop)
         reject(new Error(`The worker has ended with ${code}, without a snapshot.`))
       })

@@ -50,8 +50,7 @@ export async function firstKept<State, Item, Event>(
   const entry = await trims.get(trimKey(stream, slot))
   if (entry === null || entry.operation !== 'PUT') return 0
   const keptFrom = Number(entry.string())
-  const archived = await archivedPart(nats, stream)
-  return archived !== undefined && archived.end + 1 >= keptFrom ? 0 : keptFrom
+  return (await archivedPart(nats, stream, keptFrom - 1)) === undefined ? keptFrom : 0
 }
 
 function checkPosition({ name, sequence }: SnapshotName, { inFrom }: FrameHeader, keptFrom: number): void {
@@ -92,7 +91,7 @@ async function checkHeader<State, Item, Event>(
 async function messageAt(nats: NatsConnection, stream: string, sequence: number): Promise<StreamMessage | undefined> {
   const stored = await streamsOf(nats).at(stream, sequence)
   if (stored !== undefined) return stored
-  for await (const message of (await archivedPart(nats, stream))?.read('>', sequence) ?? []) return message
+  for await (const message of (await archivedPart(nats, stream, sequence))?.read('>', sequence) ?? []) return message
   return undefined
 }
 
