@@ -53,7 +53,7 @@ const DRAIN_LOOK_MS = 20
 const DRAIN_MS_MAX = 30_000
 /** Orders, cancels and amendments of one connection that are under way. */
 const UNDER_WAY_MAX = 256
-/** Messages beyond the rate in a row after which it is not asked any more. */
+/** So many messages beyond the rate more than within it, and the connection ends. */
 const REFUSED_MAX = 1_000
 /** So long a client may take to end its side. */
 const CLOSE_MS_MAX = 3_000
@@ -93,6 +93,8 @@ export class Connection implements Sink, PrivateSink {
   #token: string | undefined
   #memberId = 0
   #heardAtMs = performance.now()
+  /** Those who connect at once are not beaten at once. */
+  #beatAtMs = performance.now() + Math.random() * HEARTBEAT_SECONDS * 1_000
   #underWay = 0
   #refused = 0
   #isOver = false
@@ -165,8 +167,12 @@ export class Connection implements Sink, PrivateSink {
     }
   }
 
+  /** When it is due. */
   beat(): void {
-    if (performance.now() - this.#heardAtMs > SILENT_MS_MAX) {
+    const nowMs = performance.now()
+    if (this.#isOver || nowMs < this.#beatAtMs) return
+    this.#beatAtMs = nowMs + HEARTBEAT_SECONDS * 1_000
+    if (nowMs - this.#heardAtMs > SILENT_MS_MAX) {
       this.end('heartbeat_missed')
       return
     }
@@ -223,7 +229,7 @@ export class Connection implements Sink, PrivateSink {
       else this.#refuse(NAMELESS, new Problem('rate_limited'))
       return
     }
-    this.#refused = 0
+    if (this.#refused > 0) this.#refused -= 1
     const message = isBinary ? undefined : parse(data.toString())
     if (message === undefined) {
       this.#refuse(NAMELESS, new Problem('json_invalid'))

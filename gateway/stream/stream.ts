@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws'
 import type { Code } from '../codes.ts'
 import { addressOf } from '../http/address.ts'
 import { problemAnswer } from '../problem.ts'
-import { Connection, type ConnectionParts, HEARTBEAT_SECONDS, MESSAGE_BYTES_MAX } from './connection.ts'
+import { Connection, type ConnectionParts, MESSAGE_BYTES_MAX } from './connection.ts'
 
 export interface Stream {
   /** Takes the upgrades of this listener at this path. */
@@ -17,8 +17,8 @@ export interface Stream {
 
 /** How often it is looked whether tokens are still good: a revocation takes effect within a second. */
 const LOGIN_LOOK_MS = 300
-/** Connections are beaten in turn, a part of them at a time. */
-const BEATS_PER_SECOND = 4
+/** How often it is looked whose heartbeat is due. */
+const BEAT_LOOK_MS = 250
 const CLOSE_TURNS = 20
 
 /** All WebSockets of a gateway. */
@@ -68,7 +68,9 @@ export function createStream(parts: ConnectionParts): Stream {
   const loginLook = setInterval(() => {
     for (const connection of connections) connection.checkLogin()
   }, LOGIN_LOOK_MS)
-  const beats = beatInTurn(connections)
+  const beats = setInterval(() => {
+    for (const connection of connections) connection.beat()
+  }, BEAT_LOOK_MS)
 
   return {
     attach: (listener, path) => {
@@ -94,21 +96,6 @@ export function createStream(parts: ConnectionParts): Stream {
       return connections.size
     },
   }
-}
-
-/** Each connection once in the heartbeat's time, some of them every quarter of a second. */
-function beatInTurn(connections: ReadonlySet<Connection>): NodeJS.Timeout {
-  let waiting: Connection[] = []
-  let perTurn = 0
-  return setInterval(() => {
-    if (waiting.length === 0) {
-      waiting = [...connections]
-      perTurn = Math.ceil(waiting.length / (HEARTBEAT_SECONDS * BEATS_PER_SECOND))
-      // So that a few do not get theirs faster.
-      if (perTurn < 1) return
-    }
-    for (const connection of waiting.splice(0, perTurn)) if (connection.isOpen) connection.beat()
-  }, 1_000 / BEATS_PER_SECOND)
 }
 
 /** Before it is a WebSocket an upgrade is refused like any request. */
