@@ -49,10 +49,10 @@ export async function openReader(
 
   async function* read(): AsyncGenerator<ReadMessage> {
     while (!isStopped && !nats.isClosed()) {
-      const watch = watchFor(messages, () => nextSequence)
+      const watch = watchFor(messages)
       try {
         for await (const message of messages) {
-          watch.hold()
+          watch.hold(message.info.deliverySequence)
           nextSequence = message.seq + 1
           yield message
           watch.wait()
@@ -78,11 +78,13 @@ export async function openReader(
  * Ends the messages when the server is silent while somebody waits for the next one, or says that it has delivered what never
  * came: the client can lose what arrives while it makes a consumer anew, as it does after a stretch of work without heartbeats.
  */
-function watchFor(messages: ConsumerMessages, nextSequence: () => number) {
+function watchFor(messages: ConsumerMessages) {
   let heardAtMs = performance.now()
   let missedAtMs = Number.POSITIVE_INFINITY
   let isWaiting = true
   let wasSilent = false
+  /** Messages that this consumer has brought here. Where it is in the stream says nothing: it passes over what is for others. */
+  let brought = 0
   const look = setInterval(() => {
     const nowMs = performance.now()
     if (!isWaiting || (nowMs - heardAtMs < SILENT_MS_MAX && nowMs - missedAtMs < MISSED_MS_MAX)) return
@@ -90,16 +92,18 @@ function watchFor(messages: ConsumerMessages, nextSequence: () => number) {
     messages.stop()
   }, LOOK_MS)
   void (async () => {
-    // What is left of a request when its time is up: the server is there, and has nothing.
     for await (const status of messages.status()) {
-      if (status.type === 'discard') heardAtMs = performance.now()
-      if (status.type === 'heartbeat' && status.lastStreamSequence >= nextSequence()) {
+      if (status.type === 'ordered_consumer_recreated') brought = 0
+      // And what is left of a request when its time is up: the server is there, and has nothing.
+      if (status.type === 'heartbeat' || status.type === 'discard') heardAtMs = performance.now()
+      if (status.type === 'heartbeat' && status.lastConsumerSequence > brought) {
         missedAtMs = Math.min(missedAtMs, performance.now())
       }
     }
   })()
   return {
-    hold: () => {
+    hold: (count: number) => {
+      brought = count
       isWaiting = false
     },
     wait: () => {
