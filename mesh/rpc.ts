@@ -41,11 +41,16 @@ export function serveRpc(
       underWay.add(answering)
     },
   })
+  let ended: Promise<void> | undefined
+  const end = async (): Promise<void> => {
+    all.delete(served)
+    await endSubscription(subscription)
+    await Promise.all(underWay)
+  }
   const served: Served = {
-    drain: async () => {
-      all.delete(served)
-      await endSubscription(subscription)
-      await Promise.all(underWay)
+    drain: () => {
+      ended ??= end()
+      return ended
     },
   }
   const all = servedOn(nats)
