@@ -1,5 +1,6 @@
 import { type Bus, timeOf } from './bus.ts'
 import { COUNT_BUCKETS, gauge, histogram } from './metrics.ts'
+import { encodeLine } from './protocol/compact.ts'
 import { RpcError } from './rpc.ts'
 import { createStore, StoreRefused } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
@@ -68,7 +69,7 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
     append: (log, slot, item) =>
       new Promise((resolve, reject) => {
         const subject = commandSubject(log, slot)
-        const line = JSON.stringify(item)
+        const line = encodeLine(item)
         let batch = open.get(subject)
         if (batch !== undefined && batch.chars + line.length > BATCH_CHARS_MAX) {
           void send(batch)

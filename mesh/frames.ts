@@ -1,5 +1,6 @@
 import { PubHeaders } from '@nats-io/jetstream'
 import { type Bus, streamsOf } from './bus.ts'
+import { decodeEvent } from './protocol/compact.ts'
 import { EVENTS_STREAM, framesSubject, type Log } from './subjects.ts'
 
 /** [sequence in the slot's log, item in that message, event of that item], each from 0 but the sequence. */
@@ -39,9 +40,10 @@ export function parseFrame<Event>(bytes: Uint8Array): Frame<Event> {
   const text = decoder.decode(bytes)
   const end = text.indexOf('\n')
   if (end < 0) return { header: JSON.parse(text) as FrameHeader, events: [] }
+  const events = JSON.parse(`[${text.slice(end + 1).replaceAll('\n', ',')}]`) as unknown[]
   return {
     header: JSON.parse(text.slice(0, end)) as FrameHeader,
-    events: JSON.parse(`[${text.slice(end + 1).replaceAll('\n', ',')}]`) as Frame<Event>['events'],
+    events: events.map((event) => decodeEvent(event) as Frame<Event>['events'][number]),
   }
 }
 

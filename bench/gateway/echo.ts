@@ -9,6 +9,7 @@ import { ACCOUNT_SLOTS_DEFAULT, MARKET_SLOTS_DEFAULT } from '#mesh/config.ts'
 import { encodeFrame } from '#mesh/frames.ts'
 import type { PlaceOrder } from '#mesh/protocol/accounts.ts'
 import type { PublicKey } from '#mesh/protocol/auth.ts'
+import { decodeItem } from '#mesh/protocol/compact.ts'
 import type { DefinitionEvent } from '#mesh/protocol/definitions.ts'
 import type { Reply } from '#mesh/protocol/replies.ts'
 import { connectNats } from '#mesh/service.ts'
@@ -82,7 +83,7 @@ for (let slot = 0; slot < shape.accountSlots; slot++) {
       const commands = message
         .string()
         .split('\n')
-        .map((line) => JSON.parse(line) as PlaceOrder)
+        .map((line) => decodeItem(line) as PlaceOrder)
       const replies = commands.map((command, index) => replyTo(command, `${sequence}-${index}-0`))
       const [first] = commands
       if (first !== undefined) nats.publish(replySubject(first.replyTo), JSON.stringify(replies))

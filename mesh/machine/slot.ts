@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { chainHash, chainHashes } from '../domain/chain.ts'
 import type { FrameHeader, Position } from '../frames.ts'
 import { FRAME_VERSION } from '../frames.ts'
+import { decodeItem, encodeLine, withPosition } from '../protocol/compact.ts'
 import type { Reply } from '../protocol/replies.ts'
 import { type Log, pairSubject, sourceName } from '../subjects.ts'
 import type { Context, Rules, Ticket } from './rules.ts'
@@ -296,7 +297,7 @@ export class SlotFold<State, Item, Event> {
     }
     let item: Item
     try {
-      item = JSON.parse(text) as Item
+      item = decodeItem(text) as Item
     } catch (cause) {
       if (this.#source === 'cmd') {
         this.onAlarm('command_unreadable', { sequence: this.#sequence, item: this.#item })
@@ -315,14 +316,15 @@ export class SlotFold<State, Item, Event> {
   }
 
   #emit(event: Event): void {
-    const json = JSON.stringify(event)
+    const json = encodeLine(event as object)
     this.hash = chainHash(this.hash, json)
+    const position: Position = [this.#sequence, this.#item, this.#eventNumber]
     if (this.saysEvents) {
-      const line = `{"position":[${this.#sequence},${this.#item},${this.#eventNumber}],${json.slice(1)}`
+      const line = withPosition(json, position)
       this.#draft.eventLines.push(line)
       this.#draft.chars += line.length + 1
     }
-    this.#observe?.(this.slot, event, [this.#sequence, this.#item, this.#eventNumber], this.timeUs)
+    this.#observe?.(this.slot, event, position, this.timeUs)
     this.#eventNumber++
   }
 
@@ -339,7 +341,7 @@ export class SlotFold<State, Item, Event> {
       pair = { ...pairStart(), subject, stored: { ...stored }, unsent: [], runs: [] }
       this.pairsOut.set(subject, pair)
     }
-    const json = JSON.stringify(item)
+    const json = encodeLine(item)
     pair.count++
     pair.hash = chainHash(pair.hash, json)
     if (pair.count > pair.stored.count) {

@@ -3,6 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 import { type Frame, parseFrame } from '#mesh/frames.ts'
 import { Bell } from '#mesh/projection/bell.ts'
 import type { AccountEvent, AccountItem } from '#mesh/protocol/accounts.ts'
+import { decodeItem } from '#mesh/protocol/compact.ts'
 import type { DefinitionEvent } from '#mesh/protocol/definitions.ts'
 import type { MeshShape } from '#mesh/streams.ts'
 import { DEFINITIONS_SLOT, EVENTS_STREAM, Log, STREAM_OF_LOG, sourceName } from '#mesh/subjects.ts'
@@ -364,7 +365,7 @@ export class LogsAudit implements AsyncDisposable {
     const fromMarket = sender.startsWith(`${Log.markets}-`) && target.startsWith(`${Log.accounts}-`)
     if (!toMarket && !fromMarket) return 0
     let count = 0
-    for (const text of underWay) if ((JSON.parse(text) as { cause?: unknown }).cause !== 'matched') count++
+    for (const text of underWay) if ((decodeItem(text) as { cause?: unknown }).cause !== 'matched') count++
     return count
   }
 }

@@ -6,6 +6,8 @@ import { jetstream } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { followFrames } from '#mesh/frames.ts'
 import { encodePairMessage, pairEndOf, pairStart, splitPairMessage } from '#mesh/machine/wire.ts'
+import type { OrderOutcome } from '#mesh/protocol/accounts.ts'
+import { decodeItem } from '#mesh/protocol/compact.ts'
 import type { MarketEvent } from '#mesh/protocol/engine.ts'
 import { createReplyListener } from '#mesh/replies.ts'
 import { callRpc } from '#mesh/rpc.ts'
@@ -85,7 +87,7 @@ describe('the engine process', function () {
       const messages = await consumer.fetch({ expires: 1_000, max_messages: 10 })
       for await (const message of messages) {
         for (const text of splitPairMessage(message.string()).items) {
-          const { cause, orderId, status } = JSON.parse(text)
+          const { cause, orderId, status } = decodeItem(text) as OrderOutcome
           items.push(`${cause} ${orderId} ${status}`)
         }
       }

@@ -4,6 +4,7 @@ import type { Rules } from '#mesh/machine/rules.ts'
 import { headerOf, SlotFold } from '#mesh/machine/slot.ts'
 import type { AccountEdgeCommand, AccountEvent } from '#mesh/protocol/accounts.ts'
 import { type Fill, isOpen, type OrderState } from '#mesh/protocol/common.ts'
+import { decodeItem } from '#mesh/protocol/compact.ts'
 import type { DefinitionEvent } from '#mesh/protocol/definitions.ts'
 import type { MarketItem } from '#mesh/protocol/engine.ts'
 import {
@@ -274,7 +275,7 @@ function naiveOf(slots: readonly JudgedSlot[]): NaiveExchange {
   }
   for (const slot of slots) {
     if (slot.log !== Log.markets) continue
-    for (const { text } of slot.items) naive.apply(JSON.parse(text) as MarketItem)
+    for (const { text } of slot.items) naive.apply(decodeItem(text) as MarketItem)
   }
   for (const event of eventsOf<AccountEvent>(slots, Log.accounts)) {
     if (event.type === 'BalanceChanged') naive.credit(event.memberId, event.asset, BigInt(event.amountMinor))

@@ -1,4 +1,5 @@
 import type { CreditTransfer, OrderOutcome, TransferSettled } from '#mesh/protocol/accounts.ts'
+import { decodeItem } from '#mesh/protocol/compact.ts'
 import type { AccountsState } from '#services/accounts/domain/accounts-state.ts'
 import { marketAt } from '#services/accounts/domain/accounts-state.ts'
 import { NONE } from '#services/accounts/domain/row-index.ts'
@@ -82,7 +83,7 @@ export function checkClearing(slots: readonly SlotAtCut[]): AssetSums[] {
     }
     for (const [sender, items] of underWay) {
       for (const text of items) {
-        const item = JSON.parse(text) as OrderOutcome | CreditTransfer | TransferSettled
+        const item = decodeItem(text) as OrderOutcome | CreditTransfer | TransferSettled
         if (item.type === 'OrderOutcome') {
           for (const [asset, minor] of effectOf(state, item)) {
             add(markets, `${sender} ${asset}`, minor)

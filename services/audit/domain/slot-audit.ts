@@ -2,6 +2,7 @@ import type { FrameHeader } from '#mesh/frames.ts'
 import type { Rules } from '#mesh/machine/rules.ts'
 import { type LogMessage, SlotFold, SlotHalt } from '#mesh/machine/slot.ts'
 import { splitPairMessage } from '#mesh/machine/wire.ts'
+import { positionOfLine } from '#mesh/protocol/compact.ts'
 import { type Log, pairSubject, sourceName } from '#mesh/subjects.ts'
 import { type Answers, watched } from './answers.ts'
 import { Difference, positionOf } from './difference.ts'
@@ -293,12 +294,7 @@ export function splitFrame(text: string): { readonly header: FrameHeader; readon
     : { header: JSON.parse(text.slice(0, end)) as FrameHeader, body: text.slice(end + 1) }
 }
 
-/** `{"position":[7,0,1],…` is `7-0-1`. */
-const placeOfLine = (line: string | undefined): string | undefined =>
-  /^\{"position":\[([0-9]+),([0-9]+),([0-9]+)\]/
-    .exec(line ?? '')
-    ?.slice(1)
-    .join('-')
+const placeOfLine = (line: string | undefined): string | undefined => positionOfLine(line ?? '')?.join('-')
 
 const isBefore = (a: readonly [number, number], b: readonly [number, number]): boolean =>
   a[0] < b[0] || (a[0] === b[0] && a[1] < b[1])
