@@ -44,7 +44,7 @@ const BATCH = 400
 const SENDS_AT_ONCE = 4
 const AGAIN_MS = 100
 /** A wait is over when nothing more was answered for so long. */
-const SILENCE_MS_MAX = 90_000
+const SILENCE_MS_MAX = 120_000
 
 process.on('message', (task: Task) => {
   run(task).catch((error: unknown) => report({ kind: 'failed', message: String(error) }))

@@ -14,6 +14,8 @@ export interface Read {
 }
 
 const AGAIN_MS = 200
+/** A reader that begins again waits for so long until the group has forgotten the one before. */
+const SESSION_MS = 6_000
 let readersCount = 0
 
 /**
@@ -33,6 +35,8 @@ export async function followTopics(
   const readOn = async (): Promise<void> => {
     const consumer = kafka.consumer({
       groupId,
+      sessionTimeout: SESSION_MS,
+      heartbeatInterval: 1_000,
       maxWaitTimeInMs: 200,
       allowAutoTopicCreation: false,
       retry: { restartOnFailure: async () => false },
