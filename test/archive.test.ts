@@ -199,6 +199,31 @@ describe('archive and trimming', function () {
     }
   })
 
+  it('is kept and the streams trimmed by the service, when and as far as it is told', async () => {
+    for (let round = 0; round < 2; round++) {
+      await machines.trade(60)
+      for (const [log, slot] of SLOTS) await callRpc(machines.nats, slotSnapshotSubject(log, slot), {}, 60_000)
+    }
+    const { streams } = await jetstreamManager(machines.nats)
+    const last = (await streams.info('ACCOUNTS')).state.last_seq
+    const before = await countOf('ACCOUNTS')
+    await machines.add('archive', 'archive', {
+      ARCHIVE_DIR: directory,
+      ARCHIVE_EVERY_SECONDS: '1',
+      ARCHIVE_AFTER_SECONDS: '0',
+      TRIM_STREAMS: 'on',
+      TRIM_AFTER_SECONDS: '0',
+    })
+    while (!machines.logged('archive').some(({ msg, subject }) => msg === 'trimmed' && subject !== EVENTS_STREAM)) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    assert((await countOf('ACCOUNTS')) < before)
+    const { created } = await streams.info('ACCOUNTS')
+    assert(((await archive.segments('ACCOUNTS', created)).at(-1)?.to ?? 0) >= last)
+    await machines.process('archive').kill()
+    assert.equal((await audit(directory)).difference, undefined)
+  })
+
   it('is what a slot without snapshots recovers from; without an archive it halts and says so', async () => {
     const reads = await machines.reads()
     const objects = await new Objm(jetstream(machines.nats)).open(SNAPSHOTS_STORE)

@@ -62,7 +62,7 @@ export class TestMachines implements AsyncDisposable {
   }
 
   async add(
-    service: 'accounts' | 'engine' | 'orders',
+    service: 'accounts' | 'engine' | 'orders' | 'archive',
     name: string = service,
     env: Readonly<Record<string, string>> = {},
   ): Promise<void> {
