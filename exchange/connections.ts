@@ -7,6 +7,7 @@ import { findServers } from '#launcher/running-servers.ts'
 import { dataDirectory } from '#launcher/servers/directories.ts'
 import { ConfigError } from '#mesh/config.ts'
 import { type Definitions, followDefinitions } from '#mesh/edge/definitions.ts'
+import { OPERATOR } from '#mesh/permissions.ts'
 import { connectNats } from '#mesh/service.ts'
 import { Log, STREAM_OF_LOG } from '#mesh/subjects.ts'
 import { Api } from './api.ts'
@@ -36,7 +37,7 @@ export class Connections implements AsyncDisposable {
 
   bus(): Promise<NatsConnection> {
     this.#bus ??= soon(
-      connectNats(this.#env.NATS_URL || findServers().natsUrl, 'exchange-cli'),
+      connectNats(this.#env.NATS_URL || findServers().natsUrl, 'exchange-cli', OPERATOR, this.#env),
       'NATS does not answer.',
     )
     return this.#bus

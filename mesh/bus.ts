@@ -22,6 +22,8 @@ export interface Bus {
   isDraining(): boolean
   readonly streams?: Streams
   readonly time?: Time
+  /** Where answers go, if not to the client's usual place. */
+  readonly inboxPrefix?: string | undefined
 }
 
 export interface BusSubscription {

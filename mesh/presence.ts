@@ -23,8 +23,11 @@ export function answerPresence(nats: NatsConnection, presence: () => Presence): 
 }
 
 /** Everybody who answers within that time, by name. */
-export async function askPresence(nats: NatsConnection, waitMs: number): Promise<Presence[]> {
-  const inbox = createInbox()
+export async function askPresence(
+  nats: NatsConnection & { readonly inboxPrefix?: string | undefined },
+  waitMs: number,
+): Promise<Presence[]> {
+  const inbox = createInbox(nats.inboxPrefix)
   const found: Presence[] = []
   const answers = nats.subscribe(inbox, {
     callback: (error, message) => {

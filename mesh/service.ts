@@ -5,8 +5,10 @@ import { connect, type NatsConnection } from '@nats-io/transport-node'
 import pino, { type Logger } from 'pino'
 import { attachArchive } from './archive/attached.ts'
 import { createAlarms } from './alarms.ts'
+import { busAccess } from './bus-users.ts'
 import { wholeNumber } from './config.ts'
 import { counter, gauge, measureProcess, metricsContentType, metricsText, onScrape } from './metrics.ts'
+import { OPERATOR } from './permissions.ts'
 import { answerPresence } from './presence.ts'
 import { drainRpc } from './rpc.ts'
 import { VERSION } from './version.ts'
@@ -119,7 +121,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   }
 
   try {
-    const nats = await connectNats(natsUrlOf(env), instanceId)
+    const nats = await connectNats(natsUrlOf(env), instanceId, name)
     if (env.ARCHIVE_DIR) attachArchive(nats, env.ARCHIVE_DIR)
     connection = nats
     stops.push(() => nats.drain())
@@ -156,9 +158,19 @@ export async function runService(name: string, start: (service: Service) => Prom
 
 export const natsUrlOf = (env: Service['env']): string => env.NATS_URL ?? 'nats://127.0.0.1:4222'
 
-/** Connects for good: reconnects every 100 ms for ever; the first connection is waited for as well. */
-export function connectNats(url: string, name: string): Promise<NatsConnection> {
-  return connect({
+/**
+ * Connects for good: reconnects every 100 ms for ever; the first connection is waited for as well.
+ * `user`: of the bus, where it has users (`busAccess`); whoever is no service is the operator.
+ */
+export async function connectNats(
+  url: string,
+  name: string,
+  user = OPERATOR,
+  env: Service['env'] = process.env,
+): Promise<NatsConnection> {
+  const access = busAccess(user, env)
+  const nats = await connect({
+    ...access,
     servers: url.split(','),
     name,
     // One that takes connections and says nothing is passed over for the next.
@@ -172,6 +184,7 @@ export function connectNats(url: string, name: string): Promise<NatsConnection> 
     pingInterval: 2_000,
     maxPingOut: 2,
   })
+  return Object.assign(nats, { inboxPrefix: access.inboxPrefix })
 }
 
 function watchConnection(nats: NatsConnection, check: (ok: boolean) => void): void {

@@ -44,7 +44,7 @@ const SWEEP_MS = 100
 /** `ackMsMax`: how long an ack is waited for, in milliseconds. */
 export function createStore(nats: Bus, ackMsMax = 2_000): Store {
   const time = timeOf(nats)
-  const inbox = `${createInbox()}.`
+  const inbox = `${createInbox(nats.inboxPrefix)}.`
   const waiting = new Map<string, Waiting>()
   let count = 0
 

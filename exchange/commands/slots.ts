@@ -64,7 +64,7 @@ SNAPSHOT_SECONDS). A slot without anything new since the last one says so. The s
       }
       const rows = taken.map((one) =>
         'code' in one
-          ? [`${one.service} ${one.slot}`, one.code, '', '', '']
+          ? [`${one.service} ${one.slot}`, `${one.code}: ${one.message}`, '', '', '']
           : [`${one.service} ${one.slot}`, one.name, one.itemsCount, `${one.bytes} B`, `${one.ms} ms`],
       )
       return {

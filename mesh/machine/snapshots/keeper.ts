@@ -214,6 +214,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       natsUrl: natsUrlOf(service.env),
       log: machine.rules.log,
       slot,
+      service: service.name,
       instance: service.instanceId,
       directory: config.directory,
       archiveDirectory: config.archiveDirectory,

@@ -13,6 +13,8 @@ export interface SnapshotTask {
   readonly natsUrl: string
   readonly log: Log
   readonly slot: number
+  /** Of the process: the user of the bus. */
+  readonly service: string
   readonly instance: string
   readonly directory: string
   readonly archiveDirectory: string | undefined
@@ -38,7 +40,7 @@ export async function takeForProcess<State, Item, Event>(
   if (process.platform === 'linux') setPriority(PRIORITY)
   const { log, slot, instance, kept, uploadBytesPerSecond } = task
   const logger = pino({ base: { instance, slot: `${log}-${slot}` } })
-  const nats = await connectNats(task.natsUrl, `${instance} snapshots`)
+  const nats = await connectNats(task.natsUrl, `${instance} snapshots`, task.service)
   if (task.archiveDirectory !== undefined) attachArchive(nats, task.archiveDirectory)
   try {
     const store = await SnapshotStore.open({ ...task, nats, logger })
