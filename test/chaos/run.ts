@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { OwnedProcess } from '#launcher/servers/child-process.ts'
 import { Log } from '#mesh/subjects.ts'
 import { type SupervisedMesh, startSupervised } from '../support/supervised.ts'
 import type { Verdict } from './checker.ts'
@@ -43,6 +42,7 @@ const SCALE = { gateway: 2, auth: 2, guid: 2, accounts: 2, engine: 2, orders: 2 
 const FUNDING_MS = 500
 const SIGN_IN_MS = 300
 const SETTLE_MS_MAX = 90_000
+const AUDIT_STOP_MS = 1_000
 /** Before anything breaks everybody trades; and what was broken last has time to heal under load. */
 const CALM_MS = 2_000
 
@@ -85,7 +85,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const unsettled = await crowd.settle()
   say('judging …')
   const verdict = await crowd.judge()
-  say('auditing …')
+  say(`${verdict.differences.length} differences; auditing …`)
   const audit = await runAudit(supervised)
   return {
     seconds,
@@ -185,20 +185,22 @@ function pausesByKind(faults: readonly Fault[], pauses: Pauses): Map<string, num
   return new Map([...longest].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-export async function runAudit({ mesh }: SupervisedMesh): Promise<ChaosResult['audit']> {
+async function runAudit({ mesh }: SupervisedMesh): Promise<ChaosResult['audit']> {
   const root = join(import.meta.dirname, '..', '..')
-  const child = spawn(process.execPath, [join(root, 'services/audit/audit.ts'), '--rate', '0', '--wait', '60'], {
+  const lines: string[] = []
+  const audit = new OwnedProcess({
+    name: 'audit',
+    command: process.execPath,
+    args: [join(root, 'services/audit/audit.ts'), '--rate', '0', '--wait', '60'],
     cwd: root,
     env: { ...process.env, NATS_URL: mesh.natsUrl, MYSQL_URL: mesh.mysqlUrl },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    output: { onLine: (line) => lines.push(line) },
+    isReady: () => Promise.resolve(true),
+    readyTimeoutMs: AUDIT_STOP_MS,
+    stopTimeoutMs: AUDIT_STOP_MS,
   })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8')
-    stream.on('data', (text: string) => {
-      output += text
-    })
-  }
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, output }
+  audit.spawn()
+  const { code } = await audit.exited
+  // Where it stood meanwhile is of no interest.
+  return { code, output: lines.filter((line) => !line.startsWith('…')).join('\n') }
 }

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { openBucket } from '#mesh/buckets.ts'
 import { haltedSlots } from '#mesh/machine/halts.ts'
-import { pairEndOf } from '#mesh/machine/wire.ts'
-import { createStore } from '#mesh/store.ts'
+import { type PairEnd, pairEndOf } from '#mesh/machine/wire.ts'
+import { createStore, StoreRefused } from '#mesh/store.ts'
 import { Bucket, STREAM_OF_LOG } from '#mesh/subjects.ts'
 import { auditMesh } from '#services/audit/audit-mesh.ts'
 import { eventually } from '../support/eventually.ts'
@@ -17,17 +17,18 @@ import { SlowConsumer } from './support/slow-consumer.ts'
  * time. After each everything that they were told is held against what is there.
  */
 describe('fences and alarms, under load', function () {
-  this.timeout(180_000)
+  this.timeout(400_000)
   let ground: Ground
   let manager: JetStreamManager
 
+  const everything = (): readonly string[] => ground.crowd.parts
   before(async () => {
     ground = await Ground.start(['gateway', 'accounts', 'engine', 'orders'], 5)
     manager = await jetstreamManager(ground.crowd.nats)
+    await ground.whileTrading(everything, () => sleep(500))
   })
   after(() => ground?.[Symbol.asyncDispose]())
   beforeEach(() => ground.untilWhole())
-  const everything = (): readonly string[] => ground.crowd.parts
 
   for (const service of ['accounts', 'engine'] as const) {
     const part = service === 'accounts' ? 'accounts.0' : 'markets.0'
@@ -174,23 +175,36 @@ describe('fences and alarms, under load', function () {
     })
   })
 
+  it('a message between two slots that is stored after a gap: it changes nothing, and its sender stops', async () => {
+    const subject = await busiestPair()
+    const source = partOfSource(subject)
+    const said = ground.logs('accounts', 'accounts-2')
+    ground.crowd.start()
+    await sleep(1_000)
+    const forged = await forge(subject, ({ count }) => `{"first":${count + 3},"before":1}\n{"type":"Nothing"}`)
+    await eventually(() => assert.match(said(), /"code":"pair_gap".*input passed over/), 30_000)
+    await eventually(async () => {
+      const halted = await haltedSlots(ground.crowd.nats)
+      assert.deepEqual(
+        halted.map((one) => `${nameOf(one)} ${one.code}`),
+        [`${source} sender_differs`],
+      )
+    }, 30_000)
+    await manager.streams.deleteMessage(streamOf(subject), forged)
+    await clear(source)
+    await sleep(8_000)
+    await ground.untilWhole()
+    await ground.crowd.stop()
+    await ground.judge()
+  })
+
   it('a message that nobody can read halts its two slots; others go on; cleared, all is as before', async () => {
     const subject = await busiestPair()
     const target = subject.split('.from.')[0] ?? ''
     const source = partOfSource(subject)
-    let poisoned = 0
     ground.crowd.start()
     await sleep(1_000)
-    // As if the sender had said it, so that it is the next one in line.
-    for (let tries = 0; poisoned === 0 && tries < 200; tries++) {
-      const last = await manager.streams.getMessage(streamOf(subject), { last_by_subj: subject })
-      assert(last !== null)
-      const { count, hash } = pairEndOf(last.string())
-      const header = JSON.stringify({ first: count + 1, before: hash })
-      poisoned = await createStore(ground.crowd.nats)
-        .append(subject, `${header}\nnot JSON`, last.seq)
-        .catch(() => 0)
-    }
+    const poisoned = await forge(subject, ({ count, hash }) => `{"first":${count + 1},"before":${hash}}\nnot JSON`)
     await eventually(async () =>
       assert.deepEqual((await haltedSlots(ground.crowd.nats)).map(nameOf).sort(), [target, source].sort()),
     )
@@ -205,10 +219,7 @@ describe('fences and alarms, under load', function () {
     assert((ground.crowd.answers.get('POST /order 503 slot_halted') ?? 0) > 0)
 
     await manager.streams.deleteMessage(streamOf(subject), poisoned)
-    for (const part of [target, source]) {
-      const [log = '', slot = ''] = part.split('.')
-      assert.match(await ground.clearSlot(log === 'markets' ? 'engine' : log, slot), /Cleared/)
-    }
+    for (const part of [target, source]) assert.match(await clear(part), /Cleared/)
     await eventually(async () => assert.deepEqual(await haltedSlots(ground.crowd.nats), []))
     await sleep(8_000)
     await ground.untilWhole()
@@ -223,6 +234,24 @@ describe('fences and alarms, under load', function () {
     assert.equal(difference, undefined, `${difference?.check} ${difference?.slot} ${difference?.message}`)
   })
 
+  /** Appends a message to a pair as if its sender had, so that it is the next one in line. Returns its sequence. */
+  async function forge(subject: string, text: (end: PairEnd) => string): Promise<number> {
+    for (let tries = 0; tries < 500; tries++) {
+      const last = await manager.streams.getMessage(streamOf(subject), { last_by_subj: subject })
+      assert(last !== null)
+      try {
+        return await createStore(ground.crowd.nats).append(subject, text(pairEndOf(last.string())), last.seq)
+      } catch (error) {
+        // The sender was faster.
+        if (!(error instanceof StoreRefused)) throw error
+      }
+    }
+    throw new Error(`${subject} is never quiet`)
+  }
+  function clear(part: string): Promise<string> {
+    const [log = '', slot = ''] = part.split('.')
+    return ground.clearSlot(log === 'markets' ? 'engine' : log, slot)
+  }
   const nameOf = ({ log, slot }: { log: string; slot: number }): string => `${log}.${slot}`
   const streamOf = (subject: string): string => STREAM_OF_LOG[subject.startsWith('accounts') ? 'accounts' : 'markets']
   /** `accounts.1.from.markets-2` is sent by `markets.2`. */

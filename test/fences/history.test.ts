@@ -14,7 +14,7 @@ import { assertBrief, Ground, healthOf } from './support/ground.ts'
 
 /** Rules of another version, a bus that has forgotten, clocks that jump: nobody takes another past for the true one. */
 describe('fences around the past', function () {
-  this.timeout(240_000)
+  this.timeout(400_000)
   let ground: Ground
 
   before(async () => {
