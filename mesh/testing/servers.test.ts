@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect, nanos } from '@nats-io/transport-node'
+import { connect as connectAmqp } from 'amqplib'
 import { Redis } from 'ioredis'
 import { createConnection } from 'mysql2/promise'
-import { startMariadb, startNats, startRedis } from './servers.ts'
+import { startMariadb, startNats, startRabbitmq, startRedis } from './servers.ts'
 
 describe('private servers for tests', function () {
   this.timeout(300_000)
@@ -58,6 +59,27 @@ describe('private servers for tests', function () {
     const redis = new Redis(server.url)
     assert.equal(await redis.set('key', 'value'), 'OK')
     redis.disconnect()
+  })
+
+  it('rabbitmq keeps messages over a SIGKILL and a restart on the same port', async () => {
+    await using rabbitmq = await startRabbitmq()
+    const { url } = rabbitmq
+    {
+      const connection = await connectAmqp(url)
+      connection.on('error', () => {})
+      const channel = await connection.createConfirmChannel()
+      await channel.assertQueue('kept', { durable: true })
+      channel.sendToQueue('kept', Buffer.from('hello'), { persistent: true })
+      await channel.waitForConfirms()
+    }
+    await rabbitmq.kill()
+    await rabbitmq.restart()
+    assert.equal(rabbitmq.url, url)
+    const connection = await connectAmqp(url)
+    const channel = await connection.createChannel()
+    const message = await channel.get('kept')
+    assert(message && message.content.toString() === 'hello')
+    await connection.close()
   })
 
   it('a stopped server leaves no data and no process', async () => {
