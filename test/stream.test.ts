@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { jetstreamManager } from '@nats-io/jetstream'
 import { WebSocket } from 'ws'
+import { Bucket, EVENTS_STREAM, framesSubject, Log } from '#mesh/subjects.ts'
 import { startTraefik } from '#mesh/testing/servers.ts'
 import { Client } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
-import { startMesh, type TestMesh } from './support/mesh.ts'
+import { connectTo, startMesh, type TestMesh } from './support/mesh.ts'
 import { ClientBook, StreamClient } from './support/stream.ts'
 
 describe('The stream, through two gateways, two of each pusher and Traefik', function () {
@@ -404,7 +406,7 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
       const channel = `orderbook:${instrument}:full`
       // A large book, so that a few snapshots fill what waits for a client.
       using trader = await StreamClient.connect(mesh.urls[1] ?? '', maker.token)
-      for (let index = 0; index < 1_000; index += 100) {
+      for (let index = 0; index < 900; index += 100) {
         const prices = Array.from({ length: 100 }, (_, step) => (10 + (index + step) * 0.05).toFixed(2))
         await Promise.all(
           prices.map((price) =>
@@ -434,7 +436,7 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
         await trader.ok({ op: 'cancel', order: id })
         changes.push(id)
       }
-      const last = '1040'
+      const last = '940'
       await fast.of('orderbook.change', (one) => one.last === last)
       slow.socket.resume()
       const book = new ClientBook()
@@ -548,6 +550,31 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
         told.reverse().map(({ tradeId }) => tradeId),
         fills.map(({ tradeId }: { tradeId: string }) => tradeId),
       )
+    })
+
+    it('a market comes back from its engine when neither the log nor what was stored is there any more', async () => {
+      const { base, instrument } = await market()
+      const maker = await member({ [base]: '10', USDT: '1000' })
+      const place = (order: object) => maker.client.ok('POST', '/order', { instrument, type: 'limit', ...order })
+      await place({ side: 'sell', price: '10', amount: '2' })
+      await place({ side: 'buy', price: '10', amount: '1' })
+      await place({ side: 'buy', price: '9', amount: '1' })
+      await Promise.all(['push-market', 'push-market-2'].map((name) => mesh.process(name).kill()))
+      const nats = await connectTo(mesh)
+      const manager = await jetstreamManager(nats)
+      for (let slot = 0; slot < 4; slot++) {
+        await manager.streams.purge(EVENTS_STREAM, { filter: framesSubject(Log.markets, slot), keep: 1 })
+      }
+      await manager.streams.purge(`KV_${Bucket.pushMarket}`)
+      await nats.drain()
+      await Promise.all(['push-market', 'push-market-2'].map((name) => mesh.process(name).start()))
+      using client = await StreamClient.connect(anywhere())
+      await client.ok({ op: 'subscribe', channels: [`orderbook:${instrument}`, `trades:${instrument}`] })
+      const { bids, asks } = await client.of('orderbook.snapshot')
+      assert.deepEqual([bids, asks], [[['9', '1']], [['10', '1']]])
+      assert.equal((await client.of('trades.snapshot')).trades.length, 1)
+      await place({ side: 'buy', price: '8', amount: '1' })
+      assert.deepEqual((await client.of('orderbook.change')).bids, [['8', '1']])
     })
 
     it('a gateway that stops says so first, and ends its connections with a code', async () => {

@@ -13,6 +13,8 @@ export interface PushedSlot<Event> {
   readonly afterFrame: number
   /** The next frame. `tells`: this instance owns the slot, so what is new is told. */
   take(frame: Frame<Event>, frameSequence: number, tells: boolean): void | Promise<void>
+  /** The log does not begin with its first frame any more, from which this was to go on. */
+  onTrimmed?(): void
   /** For the gateways. @throws RpcError */
   answer(request: unknown): object | Promise<object>
   /** Owned until now, and stopping: others go on from here. */
@@ -173,6 +175,10 @@ class SlotPusher<Event> {
       (frame, sequence, previous) => {
         if (signal.aborted) return undefined
         const { sequence: last } = this.#last
+        if (last === 0 && previous !== undefined && previous > 0) {
+          pushed.onTrimmed?.()
+          throw new FramesRefused(`The frames before ${sequence} are gone.`)
+        }
         if (last !== pushed.afterFrame && previous !== undefined && previous !== last) {
           throw new FramesRefused(`Frame ${sequence} follows frame ${previous}, but the last one here is ${last}.`)
         }

@@ -5,15 +5,18 @@ import { ensureStreams } from '#mesh/streams.ts'
 import { Log } from '#mesh/subjects.ts'
 import { envToConfig } from './config.ts'
 import { MarketSlot } from './market-slot.ts'
-import { CheckpointStore } from './stored.ts'
+import { seedFromEngine } from './seed.ts'
+import { type Checkpoint, CheckpointStore } from './stored.ts'
 
 await runService('push-market', async (service) => {
   const config = envToConfig(service.env)
   const { nats, log } = service
   await ensureStreams(nats, config)
   const store = await CheckpointStore.open(nats, config.replicas)
-  /** Slots whose stored markets are of no use. */
-  const broken = new Set<number>()
+  /** By slot, where its markets come from next: what failed once is not tried again. */
+  const next = new Map<number, (slot: number) => Promise<Checkpoint>>()
+  const fromFirstFrame = async (): Promise<Checkpoint> => ({ frameSequence: 0, markets: new Map() })
+  const fromEngine = (slot: number): Promise<Checkpoint> => seedFromEngine(nats, slot)
   await runPusher<MarketEvent>({
     service,
     name: 'push-market',
@@ -21,7 +24,7 @@ await runService('push-market', async (service) => {
     slots: config.marketSlots,
     replicas: config.replicas,
     open: async (slot) => {
-      const from = broken.delete(slot) ? { frameSequence: 0, markets: new Map() } : await store.load(slot)
+      const from = await (next.get(slot) ?? ((stored: number) => store.load(stored)))(slot)
       log.info({ slot, frameSequence: from.frameSequence, markets: from.markets.size }, 'reading frames')
       return new MarketSlot({
         slot,
@@ -31,7 +34,8 @@ await runService('push-market', async (service) => {
         saveMs: config.saveMs,
         nowUs: () => Date.now() * 1_000,
         nowMs: () => performance.now(),
-        onBroken: () => broken.add(slot),
+        // The log's beginning may have been trimmed.
+        onBroken: () => next.set(slot, from.frameSequence === 0 ? fromEngine : fromFirstFrame),
       })
     },
   })

@@ -73,6 +73,10 @@ export class MarketSlot implements PushedSlot<MarketEvent> {
     if (tells) this.#tellTickers()
   }
 
+  onTrimmed(): void {
+    this.#options.onBroken()
+  }
+
   answer(request: unknown): PushMarketResult {
     const read: PushMarketRead = parseRead(request)
     if (read.read === 'sequences') {
