@@ -177,9 +177,10 @@ describe('orders from Kafka, and the event log to it', function () {
     const partitions = (await admin.fetchTopicMetadata({ topics: [COMMANDS] })).topics[0]?.partitions.length ?? 0
     await admin.deleteTopics({ topics: [COMMANDS] })
     while ((await topicId([broker], COMMANDS)) !== undefined) await sleep(50)
-    await admin.createTopics({ topics: [{ topic: COMMANDS, numPartitions: partitions }] })
+    await admin.createTopics({ topics: [{ topic: COMMANDS, numPartitions: partitions }], waitForLeaders: false })
     await admin.disconnect()
-    const idAfter = await topicId([broker], COMMANDS)
+    let idAfter: string | undefined
+    while (idAfter === undefined) idAfter = await topicId([broker], COMMANDS)
     assert.notEqual(idAfter, idBefore)
     await producer.disconnect()
     await producer.connect()
