@@ -98,7 +98,7 @@ export class Members {
     }
   }
 
-  /** One member's day. */
+  /** One member's day: pauses of a third of the maximum on average. */
   async live(memberId: number, actions: number, pauseMsMax: number): Promise<void> {
     const open: OrderResult[] = []
     for (let action = 0; action < actions; action++) {

@@ -67,7 +67,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   // Some run without, so that recoveries begin with the log.
   if (plan.chance(0.7)) {
     void mesh
-      .takeSnapshots(plan.int(5, 100))
+      .takeSnapshots(plan.int(40, 300))
       .catch((error) => wrongs.push(`no snapshot could be taken: ${error.stack}`))
   }
   try {
@@ -75,8 +75,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       (async () => {
         await members.open(MEMBERS)
         mesh.server.bug = options.bug
-        const actions = plan.int(10, 30)
-        const days = Array.from({ length: MEMBERS }, (_, index) => members.live(index + 1, actions, SPAN_MS / 15))
+        const actions = plan.int(8, 24)
+        const days = Array.from({ length: MEMBERS }, (_, index) =>
+          members.live(index + 1, actions, (3 * SPAN_MS) / actions),
+        )
         await Promise.all([...days, bringAbout(faults, mesh)])
         if (losesTails) {
           // What a slot has lost it finds before it tells anything new.
@@ -119,6 +121,7 @@ async function settle(mesh: SimulatedMesh): Promise<void> {
     if (!mesh.isComplete()) sinceMs = Number.POSITIVE_INFINITY
     else if (sinceMs === Number.POSITIVE_INFINITY) sinceMs = world.nowMs
     else if (world.nowMs - sinceMs >= SETTLED_MS) return
+    if (mesh.haltedSlots().size > 0) throw new Error(`A slot has halted: ${[...mesh.haltedSlots()].join(', ')}.`)
     if (world.nowMs > untilMs) throw new Error(`It has not come to rest within ${SETTLE_MS_MAX} ms.`)
     await world.sleep(50)
   }
