@@ -15,7 +15,12 @@ const ASK_MS_MAX = 3_000
  */
 export async function seedFromEngine(nats: Bus, slot: number): Promise<Checkpoint> {
   const ask = <Read extends MarketRead>(read: Read) =>
-    callRpc<Extract<MarketReadResult, { read: Read['read'] }>>(nats, slotReadSubject(Log.markets, slot), read, ASK_MS_MAX)
+    callRpc<Extract<MarketReadResult, { read: Read['read'] }>>(
+      nats,
+      slotReadSubject(Log.markets, slot),
+      read,
+      ASK_MS_MAX,
+    )
   // Asked first: what the engine says later is not older than this frame, and what follows it is passed over where it is known.
   const last = await streamsOf(nats).last(EVENTS_STREAM, framesSubject(Log.markets, slot))
   const markets = new Map<string, MarketFace>()
