@@ -199,7 +199,11 @@ const USERS: Readonly<Record<string, (shape: Shape) => Permissions>> = {
   }),
   'ingest-kafka': () => ingest('kafka'),
   'ingest-rabbitmq': () => ingest('rabbitmq'),
-  'push-market': () => pusher('push-market', [PushChannel.book, PushChannel.trades, PushChannel.ticker]),
+  'push-market': () => {
+    const { publish, subscribe } = pusher('push-market', [PushChannel.book, PushChannel.trades, PushChannel.ticker])
+    // Where the log was trimmed it asks the engine.
+    return { publish: [...publish, slotReadSubject(Log.markets, ANY)], subscribe }
+  },
   'push-orders': () => pusher('push-orders', [PushChannel.orders, PushChannel.fills]),
   'push-accounts': () => pusher('push-accounts', [PushChannel.balances]),
   /** Copies the logs, and removes what is copied. */
