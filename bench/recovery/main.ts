@@ -1,5 +1,5 @@
 /**
- * How fast slots are back: the folds alone; a replay of the whole log through the bus; a recovery from snapshots. And what taking
+ * How fast slots are back: states into a file and back; the folds alone; a replay of the whole log through the bus; a recovery from snapshots. And what taking
  * a snapshot does to the owner of the slot meanwhile.
  *
  *     npm run bench:recovery [-- --quick] [--resting N] [--trading N]
@@ -21,6 +21,7 @@ import { commandSubject, EVENTS_STREAM, Log, STREAM_OF_LOG, slotSnapshotSubject 
 import { startNats } from '#mesh/testing/servers.ts'
 import { measureFolds } from './folds.ts'
 import { orderMessages } from './orders.ts'
+import { measureStates } from './states.ts'
 
 const { values } = parseArgs({
   options: {
@@ -51,6 +52,9 @@ const server = await startNats()
 const nats = await connectNats(server.url, 'bench')
 const running = new Map<string, Running>()
 try {
+  const states = await measureStates(resting)
+  console.log('One slot of each kind with so many resting orders, in milliseconds of the thread that does it:')
+  console.table(states)
   const folds = measureFolds(values.quick ? 20_000 : 100_000, values.quick ? 2 : 4)
   for (const { name } of SERVICES) running.set(name, await start(name))
   const loadSeconds = await load()
@@ -64,6 +68,7 @@ try {
     })
     const snapshot = await recover(name)
     result[name] = {
+      ...states[name],
       foldOrdersPerSecond: Math.round(folds[log]),
       replayOrdersPerSecond: Math.round(((resting + trading) * 1000) / replay),
       replayMs: replay,

@@ -14,6 +14,9 @@ import { EVENTS_STREAM, Log, STREAM_OF_LOG, slotReadSubject } from '#mesh/subjec
 import { startNats } from '#mesh/testing/servers.ts'
 import { Trading } from '#services/audit/testing/trading.ts'
 
+/** Commands that travel as one message. */
+const TOGETHER = 8
+
 export const SHAPE = { accountSlots: 2, marketSlots: 2 } as const
 
 export interface HealthReport {
@@ -117,7 +120,10 @@ export class TestMachines implements AsyncDisposable {
       const { type, memberId, commandId: orderId } = command
       if (type === 'PlaceOrder') this.#orders.push({ slot, memberId, orderId })
     }
-    await Promise.all(commands.map(({ slot, command }) => this.#publisher.append(Log.accounts, slot, command)))
+    for (let from = 0; from < commands.length; from += TOGETHER) {
+      const together = commands.slice(from, from + TOGETHER)
+      await Promise.all(together.map(({ slot, command }) => this.#publisher.append(Log.accounts, slot, command)))
+    }
     await this.settled()
   }
 
