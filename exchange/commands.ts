@@ -1,5 +1,6 @@
 import type { Command } from './command.ts'
 import { alertCommands } from './commands/alerts.ts'
+import { busUsersCommand } from './commands/bus-users.ts'
 import { marketCommands } from './commands/markets.ts'
 import { memberCommands } from './commands/members.ts'
 import { slotCommands } from './commands/slots.ts'
@@ -11,6 +12,7 @@ export const COMMANDS: readonly Command[] = [
   ...memberCommands,
   ...slotCommands,
   ...alertCommands,
+  busUsersCommand,
 ]
 
 const RUN = 'npm run exchange --'

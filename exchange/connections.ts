@@ -26,18 +26,18 @@ const ANSWER_MS_MAX = 5_000
  * `EXCHANGE_ADMIN_EMAIL` and `EXCHANGE_ADMIN_PASSWORD`; what is not set is that of the `npm start` that runs.
  */
 export class Connections implements AsyncDisposable {
-  readonly #env: Env
+  readonly env: Env
   #bus: Promise<NatsConnection> | undefined
   #api: Promise<Api> | undefined
   #definitions: Promise<Definitions> | undefined
 
   constructor(env: Env) {
-    this.#env = env
+    this.env = env
   }
 
   bus(): Promise<NatsConnection> {
     this.#bus ??= soon(
-      connectNats(this.#env.NATS_URL || findServers().natsUrl, 'exchange-cli', OPERATOR, this.#env),
+      connectNats(this.env.NATS_URL || findServers().natsUrl, 'exchange-cli', OPERATOR, this.env),
       'NATS does not answer.',
     )
     return this.#bus
@@ -82,7 +82,7 @@ export class Connections implements AsyncDisposable {
   }
 
   #url(): string {
-    const { EXCHANGE_URL: url, GATEWAY_PORT: gatewayPort, PUBLIC_PORT: publicPort } = this.#env
+    const { EXCHANGE_URL: url, GATEWAY_PORT: gatewayPort, PUBLIC_PORT: publicPort } = this.env
     if (url) return url.replace(/\/+$/, '')
     // In a gateway's own container.
     if (gatewayPort) return `http://127.0.0.1:${gatewayPort}`
@@ -92,7 +92,7 @@ export class Connections implements AsyncDisposable {
   #admin(): { readonly email: string; readonly password: string } {
     const path = join(dataDirectory(), 'admin-password')
     const kept = existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
-    const { EXCHANGE_ADMIN_EMAIL: email, EXCHANGE_ADMIN_PASSWORD: given } = this.#env
+    const { EXCHANGE_ADMIN_EMAIL: email, EXCHANGE_ADMIN_PASSWORD: given } = this.env
     const password = given || kept
     if (password === undefined) {
       throw new ConfigError(`Who are you? Set EXCHANGE_ADMIN_EMAIL and EXCHANGE_ADMIN_PASSWORD (there is no ${path}).`)

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { makeBusUsers } from '#mesh/bus-users.ts'
+import { slotsFromEnv } from '#mesh/config.ts'
 import { type Composable, hasDockerCompose, startComposeServers } from './compose-servers.ts'
 import type { LauncherConfig } from './config.ts'
 import { PreflightError } from './errors.ts'
@@ -7,6 +9,7 @@ import { checkMysql, checkNats, checkRedis } from './outside.ts'
 import type { Screen } from './screen.ts'
 import { keptSecret } from './secrets.ts'
 import type { OwnedProcess } from './servers/child-process.ts'
+import { projectDirectory } from './servers/directories.ts'
 import { startMariadbServer } from './servers/mariadb.ts'
 import { type NatsOptions, type NatsServer, startNatsCluster, startNatsServer } from './servers/nats.ts'
 import { healWhenThereIsRoom } from './servers/nats-heal.ts'
@@ -49,7 +52,7 @@ export async function startServers(
 
   const [nats, mariadb, redis] = await allOrFirstFailure([
     provide('nats', config.natsUrl, checkNats, () =>
-      startNats({ ...common('nats'), syncInterval: config.natsSyncInterval }),
+      startNats({ ...common('nats'), syncInterval: config.natsSyncInterval, ...busUsersOf(config) }),
     ),
     provide('mariadb', config.mysqlUrl, checkMysql, () =>
       startMariadbServer({ ...common('mariadb'), user: 'exchange', password: mysqlPassword, bufferPool: '256M' }),
@@ -114,6 +117,12 @@ export async function startServers(
     for (const name of names) screen.done(name, `${withoutPassword(servers.urls[name])} (in a container)`)
     return servers.urls
   }
+}
+
+/** Each service is a user of its own where there is a place for their keys. */
+function busUsersOf({ env }: LauncherConfig): Pick<NatsOptions, 'extraConfig'> {
+  const { NATS_NKEY_DIR: directory } = env
+  return directory ? { extraConfig: makeBusUsers(resolve(projectDirectory, directory), slotsFromEnv(env)) } : {}
 }
 
 /** One server's store and a cluster's are not the same: the data would not be there. */

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { run } from '#launcher/servers/child-process.ts'
+import { projectDirectory } from '#launcher/servers/directories.ts'
+import { natsProgram } from '#launcher/servers/programs.ts'
 import { services } from '#launcher/services.ts'
 import { busAccess, makeBusUsers } from '#mesh/bus-users.ts'
 import { busUsers, permissionsOf } from '#mesh/permissions.ts'
+import { connectNats } from '#mesh/service.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { commandSubject, EVENTS_STREAM, framesSubject, Log, pairSubject, STREAM_OF_LOG } from '#mesh/subjects.ts'
 import { startNats } from '#mesh/testing/servers.ts'
@@ -176,5 +180,59 @@ describe('users of the bus', function () {
 
   it('has permissions for every service that npm start runs', () => {
     for (const { name } of services) assert(permissionsOf(name, SHAPE), `mesh/permissions.ts says nothing of ${name}`)
+  })
+
+  it('come into compose with an override that gives each service its own key alone', async () => {
+    const compose = readFileSync(join(projectDirectory, 'docker-compose.bus-users.yml'), 'utf8')
+    const base = readFileSync(join(projectDirectory, 'docker-compose.yml'), 'utf8')
+    const names = [...base.matchAll(/^ {2}([a-z-]+):\n {4}<<: \*service$/gm)].map(([, name = '']) => name)
+    assert(names.length >= 7)
+    for (const name of names.filter((one) => one !== 'migrate')) {
+      const section = new RegExp(
+        `^  ${name}:\n.*\n    volumes: \\["[^"]*/${name}\\.nk:/run/nkeys/${name}\\.nk:ro"\\]$`,
+        'm',
+      )
+      assert.match(compose, section, name)
+    }
+    // As the container has them, read by a real server.
+    const folder = mkdtempSync(join(directory, 'etc-'))
+    copyFileSync(join(projectDirectory, 'launcher/compose-nats.conf'), join(folder, 'exchange.conf'))
+    copyFileSync(join(projectDirectory, 'launcher/compose-nats-bus-users.conf'), join(folder, 'bus-users.conf'))
+    const made = await runCommandLine(['bus-users', folder], {})
+    assert.equal(made.exitCode, 0, made.output)
+    await run(await natsProgram(), ['-t', '--config', join(folder, 'bus-users.conf')], { NATS_SYNC_INTERVAL: 'always' })
+  })
+
+  it('come over TLS where the server asks for it, and trust no server that they do not know', async () => {
+    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+    ]
+    await run('openssl', [...request, '-keyout', key, '-out', cert, ...subject])
+    const tls = `tls { cert_file: ${JSON.stringify(cert)}, key_file: ${JSON.stringify(key)} }`
+    const server = await startNats({ extraConfig: `${makeBusUsers(seeds, SHAPE)}\n${tls}` })
+    try {
+      const env = { NATS_NKEY_DIR: seeds }
+      const nats = await connectNats(server.url, 'test', 'orders', { ...env, NATS_CA_FILE: cert })
+      assert.equal(nats.info?.tls_required, true)
+      await nats.flush()
+      await nats.close()
+      await assert.rejects(
+        connect({ servers: server.url, reconnect: false, ...busAccess('orders', env) }),
+        /self-signed certificate/,
+      )
+      assert.throws(() => busAccess('orders', { ...env, NATS_CERT_FILE: cert }), /go together/)
+    } finally {
+      await server.stop()
+    }
   })
 })

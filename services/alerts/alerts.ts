@@ -18,7 +18,7 @@ const waiting = gauge('exchange_alerts_waiting', 'Alarms that nobody was told of
 export function startAlerts(service: Service, config: AlertsConfig): void {
   const { log, nats, shutdown, instanceId } = service
   const channels = channelsOf(config)
-  if (channels.length === 0) log.warn('alarms are only logged: set SMTP_URL and ALERT_MAIL_TO, or ALERT_WEBHOOK_URL')
+  if (channels.length === 0) log.info('alarms are only logged: set SMTP_URL and ALERT_MAIL_TO, or ALERT_WEBHOOK_URL')
   let failure: string | undefined
   const post = startPost({
     ...config,
