@@ -51,6 +51,10 @@ export class BrokerBench implements AsyncDisposable {
     this.#rows.push([name, String(round(perSecond)), ratio === undefined ? '' : ratio.toFixed(2)])
   }
 
+  fault(text: string): void {
+    this.#faults.push(text)
+  }
+
   /** Runs a generator, and prints the CPU time that each process took for an order while it counted them. */
   async generate(
     script: string,

@@ -1,8 +1,8 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { ConfirmChannel } from 'amqplib'
 import { bindResults, RabbitmqLink } from '../../test/support/rabbitmq-link.ts'
-import { Answers } from '../broker/answers.ts'
-import { report, type Task } from '../broker/task.ts'
+import type { Answers } from '../broker/answers.ts'
+import { type Sender, serveTasks } from '../broker/generator.ts'
 import { createWorkload } from '../http/workload.ts'
 
 const QUEUE = 'bench.results'
@@ -11,13 +11,8 @@ const ACK_COUNT = 200
 const ACK_MS = 50
 const SEND_AT_ONCE = 100
 
-process.on('message', (task: Task) => {
-  run(task).catch((error: unknown) => report({ kind: 'failed', message: String(error) }))
-})
-
-async function run(task: Task): Promise<void> {
-  const answers = new Answers(task.name)
-  await using link = await RabbitmqLink.open(task.url, (channel) => listen(channel, answers))
+serveTasks(async (task, answers): Promise<Sender> => {
+  const link = await RabbitmqLink.open(task.url, (channel) => listen(channel, answers))
   const next = createWorkload(task.name, task.tokens.length, task.seed)
   const headers = task.tokens.map((token) => ({ authorization: `Bearer ${token}` }))
   const ordersMax = task.orders ?? Number.POSITIVE_INFINITY
@@ -29,29 +24,24 @@ async function run(task: Task): Promise<void> {
     const content = Buffer.from(`{"version":1,"sentAt":"${new Date().toISOString()}",${body.slice(1)}`)
     void link.send('orders.new', content, { persistent: true, headers: headers[member] })
   }
-  const sending = (async () => {
+  const sendAll = async (): Promise<void> => {
     while (!ended && sent < ordersMax) {
       const count = Math.min(SEND_AT_ONCE, ordersMax - sent, task.openMax - (sent - answers.count))
       for (let left = count; left > 0; left--) sendOne()
       await (count > 0 ? turn() : sleep(2))
     }
-  })()
-  await sleep(task.warmupMs)
-  const before = answers.count
-  const beganAtMs = performance.now()
-  report({ kind: 'counting' })
-  if (task.orders === undefined) await sleep(task.countedMs)
-  else await Promise.all([sending, answers.until(task.orders, () => report({ kind: 'tenth' }))])
-  const countedMs = performance.now() - beganAtMs
-  const answered = answers.count - before
-  report({ kind: 'counted' })
-  ended = true
-  await sending
-  await answers.until(sent)
-  // What was told twice would have come by now.
-  await sleep(1_000)
-  report({ kind: 'done', result: { answered, countedMs, sent, ...answers.all(sent) } })
-}
+  }
+  return {
+    get sent() {
+      return sent
+    },
+    sending: sendAll(),
+    end: () => {
+      ended = true
+    },
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+  }
+})
 
 async function listen(channel: ConfirmChannel, answers: Answers): Promise<void> {
   await bindResults(channel, QUEUE, ['#'])
