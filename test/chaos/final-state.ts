@@ -6,10 +6,12 @@ import type { OrderState } from '#mesh/protocol/common.ts'
 import { callRpc } from '#mesh/rpc.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Log, slotReadSubject } from '#mesh/subjects.ts'
+import { eventually } from '../support/eventually.ts'
 import type { FinalBalance, FinalFill, FinalOrder, FinalState } from './checker.ts'
 import type { Market } from './trader.ts'
 
 const READ_MS_MAX = 20_000
+const MOVE_MS_MAX = 60_000
 const READS_AT_ONCE = 50
 
 interface Sources {
@@ -123,7 +125,11 @@ async function readMemory(
     memberId: number,
     read: Read,
   ): Promise<Extract<AccountReadResult, { read: Read['read'] }>> =>
-    callRpc(nats, slotReadSubject(Log.accounts, accountSlotOf(memberId, accountSlots)), read, READ_MS_MAX)
+    // A slot may be on its way to another instance.
+    eventually(
+      () => callRpc(nats, slotReadSubject(Log.accounts, accountSlotOf(memberId, accountSlots)), read, READ_MS_MAX),
+      MOVE_MS_MAX,
+    )
   const left = [...memberIds]
   const readOn = async (): Promise<void> => {
     for (let memberId = left.pop(); memberId !== undefined; memberId = left.pop()) {
