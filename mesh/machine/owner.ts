@@ -614,6 +614,11 @@ export class SlotOwner<State, Item, Event> {
     if (this.#doubt) await this.#verifyLog()
   }
 
+  /** Before this instance forgets what it has read: that is what it is held against. @throws SlotHalt */
+  async assureLog(): Promise<void> {
+    if (this.#doubt) await this.#verifyLog()
+  }
+
   /** JetStream can lose an unsynced tail silently and use its sequence numbers again; the reader does not notice. */
   async #verifyLog(): Promise<void> {
     const last = this.#lastReceived

@@ -188,7 +188,10 @@ class SlotRunner<State, Item, Event> {
       this.#settled()
       const gone = await this.#leases.untilGone(this.#slot)
       if (gone === undefined || this.#stopped || this.#state === 'halted') return
-      if (gone === 'lost') throw new Error(`Slot ${this.#key} was taken by another instance.`)
+      if (gone === 'lost') {
+        await owner.assureLog()
+        throw new Error(`Slot ${this.#key} was taken by another instance.`)
+      }
       await owner.pause()
       await this.#leases.release(this.#slot)
       if (this.status().state === 'halted') return
