@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { openBucket } from '#mesh/buckets.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Bucket } from '#mesh/subjects.ts'
@@ -12,6 +13,7 @@ import { Client } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { connectTo, startMesh, type TestMesh } from './support/mesh.ts'
 
+const USDT_SCALE = 8n
 const MAIN = join(import.meta.dirname, '../exchange/main.ts')
 
 describe("the operator's command line, on a running mesh", function () {
@@ -35,7 +37,13 @@ describe("the operator's command line, on a running mesh", function () {
     anyone = new Client(mesh.urls)
     const admin = anyone.as((await anyone.ok('POST', '/sessions', mesh.admin)).accessToken)
     memberId = (await anyone.ok('POST', '/members', { email: EMAIL, password: PASSWORD })).id
-    await admin.ok('POST', '/admin/deposits', { reference: 'd', memberId, asset: 'USDT', amount: '10000' })
+    await admin.ok('POST', '/admin/deposits', {
+      reference: 'peatio-opening-1-usdt',
+      memberId,
+      asset: 'USDT',
+      amount: '9000',
+    })
+    await admin.ok('POST', '/admin/deposits', { reference: 'later', memberId, asset: 'USDT', amount: '1000' })
     const member = anyone.as((await anyone.ok('POST', '/sessions', { email: EMAIL, password: PASSWORD })).accessToken)
     const order = { instrument: 'BTC-USDT', side: 'buy', type: 'limit', price: '60000', amount: '0.01' }
     for (let count = 0; count < 3; count++) await member.ok('POST', '/order', order)
@@ -130,6 +138,23 @@ describe("the operator's command line, on a running mesh", function () {
     assert.match(snapshots[0].name, new RegExp(`^accounts-${slot}\\.s`))
     const again = await asked('snapshot', 'accounts', String(slot))
     assert.equal(again.snapshots[0].code, 'snapshot_nothing_new')
+  })
+
+  it('finds what a way back to Peatio has to book, as TRANSITION.md says', async () => {
+    const text = readFileSync(join(import.meta.dirname, '../TRANSITION.md'), 'utf8')
+    const sql = /```sql\n([^`]*difference_minor[^`]*)```/.exec(text)?.[1]
+    assert(sql !== undefined)
+    const connection = await createConnection(mesh.mysqlUrl)
+    try {
+      await eventually(async () => {
+        const [rows] = await connection.query<RowDataPacket[]>(sql)
+        const found = rows.map((row) => [String(row.member_id), row.asset, BigInt(row.difference_minor)])
+        // 10 000 now, held or not, 9 000 of them from the opening.
+        assert.deepEqual(found, [[memberId, 'USDT', 1_000n * 10n ** USDT_SCALE]])
+      })
+    } finally {
+      await connection.end()
+    }
   })
 
   it('sends a test alert the whole way', async () => {
