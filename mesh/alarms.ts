@@ -56,9 +56,8 @@ export function createAlarms(
     raised.inc({ kind })
     const held = heldBefore(kind)
     if (held === undefined) return
-    const { message, details } = logged
     const at = new Date().toISOString()
-    const words = { message, details: details.slice(0, TEXT_CHARS_MAX), at, held }
+    const words = { message: told(logged.message), details: told(logged.details), at, held }
     const alarm: Alarm = { id: randomUUID(), kind, level: level >= FATAL ? 'fatal' : 'alarm', ...source, ...words }
     // It is in the log; an alarm about an alarm would not come far either.
     const sending = send(alarm)
@@ -87,6 +86,9 @@ function connect(url: string): Redis {
   redis.on('error', () => {})
   return redis
 }
+
+/** An address may have a password in it, and alarms leave the house. */
+const told = (text: string): string => text.replaceAll(/:\/\/[^/@\s]+@/g, '://***@').slice(0, TEXT_CHARS_MAX)
 
 interface Logged {
   readonly code: string

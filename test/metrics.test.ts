@@ -41,6 +41,7 @@ describe('metrics, as a real Prometheus scrapes them', function () {
       scale: { gateway: 2, accounts: 2 },
       env: { PASSWORD_COST_LOG2: '10', SNAPSHOT_DIR: join(directory, 'snapshots') },
     })
+    await mesh.add('alerts')
     const targets = [...mesh.metricsAddresses].map(([instance, address]) => ({
       targets: [address],
       labels: { service: instance.replace(/-[0-9]+$/, ''), instance },

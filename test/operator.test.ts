@@ -132,7 +132,9 @@ describe("the operator's command line, on a running mesh", function () {
     await eventually(async () => assert.equal((await session()).status, 201))
   })
 
-  it('takes snapshots', async () => {
+  it('takes snapshots', async function () {
+    // Their worker is the last to get the processor.
+    this.timeout(120_000)
     const slot = accountSlotOf(Number(memberId), 4)
     const { snapshots } = await asked('snapshot', 'accounts', String(slot))
     assert.match(snapshots[0].name, new RegExp(`^accounts-${slot}\\.s`))
