@@ -40,6 +40,7 @@ export interface GatewayConfig {
     /** Channels of one WebSocket, and its messages to the gateway. */
     readonly channelsMax: number
     readonly messages: Bucket
+    readonly heartbeatSeconds: number
   }
   /** How long the engine's result of a command is waited for, in milliseconds. */
   readonly resultMsMax: number
@@ -58,6 +59,7 @@ export interface GatewayConfig {
  * | `DISK_FREE_MB_MIN` | 512 | with less room no new orders are taken |
  * | `STREAM_CONNECTIONS_MAX`, `STREAM_CONNECTIONS_PER_ADDRESS` | 20000, 1000 | WebSockets of this gateway, and of one address |
  * | `STREAM_CHANNELS_MAX`, `STREAM_MESSAGES` | 500, 300:600 | of one WebSocket |
+ * | `STREAM_HEARTBEAT_S` | 15 | between two pings; three that are missed end a connection |
  * | `RESULT_MS_MAX` | 5000 | patience with the engine |
  */
 export function envToConfig(env: Env): GatewayConfig {
@@ -91,6 +93,7 @@ export function envToConfig(env: Env): GatewayConfig {
       ),
       channelsMax: wholeNumber('STREAM_CHANNELS_MAX', env.STREAM_CHANNELS_MAX ?? '500', 1, 100_000),
       messages: bucketOf('STREAM_MESSAGES', env.STREAM_MESSAGES ?? '300:600'),
+      heartbeatSeconds: wholeNumber('STREAM_HEARTBEAT_S', env.STREAM_HEARTBEAT_S ?? '15', 1, 3_600),
     },
     resultMsMax: wholeNumber('RESULT_MS_MAX', env.RESULT_MS_MAX ?? '5000', 100, 60_000),
   }

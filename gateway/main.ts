@@ -15,7 +15,7 @@ import { memberEndpoints } from './endpoints/members.ts'
 import { tradingEndpoints } from './endpoints/trading.ts'
 import { createAdmission } from './http/admission.ts'
 import { endpointAt } from './http/endpoint.ts'
-import { inFlight } from './http/metrics.ts'
+import { inFlight, streamConnections } from './http/metrics.ts'
 import { createRequestIds } from './http/request-id.ts'
 import type { Gate } from './http/serve.ts'
 import { createLimits } from './limits/limits.ts'
@@ -81,8 +81,6 @@ await runService('gateway', async (service) => {
     disksAreFull: () => disks.areFull,
   })
 
-  service.onScrape(() => inFlight.set(admission.inFlight))
-
   service.ready('tokens', false)
   const watch = setInterval(() => service.ready('tokens', verifier.isReady()), 200)
 
@@ -111,6 +109,10 @@ await runService('gateway', async (service) => {
     limits: config.stream,
     nowUs: clock.nowUs,
     log,
+  })
+  service.onScrape(() => {
+    inFlight.set(admission.inFlight)
+    streamConnections.set(stream.connectionsCount)
   })
   const server = await createGatewayServer({
     host: config.host,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { WebSocket } from 'ws'
+import { seedMembers } from '#mesh/seeding.ts'
 import { Bucket, EVENTS_STREAM, framesSubject, Log } from '#mesh/subjects.ts'
 import { startTraefik } from '#mesh/testing/servers.ts'
 import { Client } from './support/client.ts'
@@ -31,6 +32,7 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
         RATE_ADDRESS: many,
         STREAM_CHANNELS_MAX: '12',
         STREAM_MESSAGES: '1000:2000',
+        STREAM_HEARTBEAT_S: '2',
         STREAM_CONNECTIONS_PER_ADDRESS: '40',
         PUSH_MARKET_SAVE_MS: '500',
         // About thirty messages on an order.
@@ -81,7 +83,7 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
       const { connection, time, ...limits } = await client.of('welcome')
       assert.match(connection, /^gateway-[12]-/)
       assert.match(time, /Z$/)
-      assert.deepEqual(limits, { type: 'welcome', heartbeatSeconds: 15, channelsMax: 12, messageBytesMax: 65_536 })
+      assert.deepEqual(limits, { type: 'welcome', heartbeatSeconds: 2, channelsMax: 12, messageBytesMax: 65_536 })
     })
     it('answers a ping with the same id', async () => {
       using client = await StreamClient.connect(anywhere())
@@ -379,6 +381,47 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
         [closing.code, closing.positions.map(({ channel }: { channel: string }) => channel)],
         ['token_revoked', ['orders']],
       )
+    })
+  })
+
+  describe('a connection that is not looked after', () => {
+    it('ends when its login expires, unless it logs in again before', async () => {
+      const nats = await connectTo(mesh)
+      const [one, other] = await seedMembers(nats, { count: 2, lifetimeS: 4 })
+      await nats.drain()
+      assert(one && other)
+      using kept = await StreamClient.connect(anywhere(), one.accessToken)
+      using forgotten = await StreamClient.connect(anywhere(), other.accessToken)
+      const { email, password } = one
+      await kept.ok({ op: 'login', token: (await anyone.ok('POST', '/sessions', { email, password })).accessToken })
+      assert.deepEqual(await forgotten.untilClosed(), { code: 1008, reason: 'token_expired' })
+      await kept.refused({ op: 'cancel', order: '17' }, 'order_not_found')
+    })
+
+    it('ends when it answers no ping', async () => {
+      using client = await StreamClient.connect(anywhere(), undefined, {}, { autoPong: false })
+      await client.of('heartbeat')
+      assert.deepEqual(await client.untilClosed(), { code: 1008, reason: 'heartbeat_missed' })
+    })
+
+    it('ends when it does not read what is its own, and is told where it was', async () => {
+      const { token } = await member()
+      using client = await StreamClient.connect(mesh.urls[0] ?? '', token)
+      await client.ok({ op: 'subscribe', channels: ['orders'] })
+      const { position } = await client.of('position')
+      client.socket.pause()
+      // Long answers, as those of a client that asks and does not read.
+      const channels = Array.from({ length: 500 }, () => 'balances')
+      for (let index = 0; index < 2_500; index++) {
+        client.send({ op: 'unsubscribe', channels, id: String(index).padStart(64, '0') })
+        if (index % 500 === 0) await sleep(500)
+      }
+      await sleep(1_000)
+      client.socket.resume()
+      assert.deepEqual(await client.untilClosed(), { code: 1013, reason: 'slow_consumer' })
+      const closing = await client.of('closing')
+      assert.equal(closing.code, 'slow_consumer')
+      assert(notAfter(position, closing.positions[0].position))
     })
   })
 

@@ -18,3 +18,5 @@ export function countAnswers(method: string, route: string): (answer: Answer, du
 }
 
 export const inFlight = gauge('http_requests_in_flight', 'Requests that were admitted and are not answered.', [])
+
+export const streamConnections = gauge('gateway_stream_connections', 'WebSockets that are open.', [])

@@ -28,6 +28,8 @@ export interface StreamLimits {
   /** Of one connection. */
   readonly channelsMax: number
   readonly messages: { readonly perSecond: number; readonly burst: number }
+  /** How often it is pinged; a client that was not heard of for three times as long is gone, for it answers every ping. */
+  readonly heartbeatSeconds: number
 }
 
 export interface ConnectionParts {
@@ -43,12 +45,10 @@ export interface ConnectionParts {
 
 /** The largest message of a client, as the largest body over HTTP. */
 export const MESSAGE_BYTES_MAX = 64 * 1024
-export const HEARTBEAT_SECONDS = 15
-/** A client that was not heard of for so long is gone, in milliseconds: it answers every ping. */
-const SILENT_MS_MAX = 3 * HEARTBEAT_SECONDS * 1_000
+const BEATS_MISSED_MAX = 3
 /** Bytes that wait for a client: beyond the first it is told nothing public, beyond the second the connection ends. */
 const FULL_BYTES = 64 * 1024
-const BYTES_MAX = 4 * 1024 * 1024
+const BYTES_MAX = 1024 * 1024
 const DRAIN_LOOK_MS = 20
 const DRAIN_MS_MAX = 30_000
 /** Orders, cancels and amendments of one connection that are under way. */
@@ -94,7 +94,7 @@ export class Connection implements Sink, PrivateSink {
   #memberId = 0
   #heardAtMs = performance.now()
   /** Those who connect at once are not beaten at once. */
-  #beatAtMs = performance.now() + Math.random() * HEARTBEAT_SECONDS * 1_000
+  #beatAtMs: number
   #underWay = 0
   #refused = 0
   #isOver = false
@@ -105,6 +105,7 @@ export class Connection implements Sink, PrivateSink {
     this.#parts = parts
     this.#onClosed = onClosed
     this.#rate = createBuckets(parts.limits.messages)
+    this.#beatAtMs = performance.now() + Math.random() * parts.limits.heartbeatSeconds * 1_000
     this.address = addressOf(request)
     socket.on('message', (data, isBinary) => this.#take(data, isBinary))
     socket.on('pong', () => {
@@ -116,7 +117,7 @@ export class Connection implements Sink, PrivateSink {
       type: 'welcome',
       connection: id,
       time: formatTime(parts.nowUs()),
-      heartbeatSeconds: HEARTBEAT_SECONDS,
+      heartbeatSeconds: parts.limits.heartbeatSeconds,
       channelsMax: parts.limits.channelsMax,
       messageBytesMax: MESSAGE_BYTES_MAX,
     })
@@ -171,8 +172,9 @@ export class Connection implements Sink, PrivateSink {
   beat(): void {
     const nowMs = performance.now()
     if (this.#isOver || nowMs < this.#beatAtMs) return
-    this.#beatAtMs = nowMs + HEARTBEAT_SECONDS * 1_000
-    if (nowMs - this.#heardAtMs > SILENT_MS_MAX) {
+    const everyMs = this.#parts.limits.heartbeatSeconds * 1_000
+    this.#beatAtMs = nowMs + everyMs
+    if (nowMs - this.#heardAtMs > BEATS_MISSED_MAX * everyMs) {
       this.end('heartbeat_missed')
       return
     }
@@ -308,6 +310,7 @@ export class Connection implements Sink, PrivateSink {
     const member =
       isPrivate || body.memberId !== undefined ? this.#memberOf(this.#identify('read'), body.memberId) : undefined
     const positions = positionsOf(body.positions)
+    if (isPrivate) this.#takeRead(member?.memberId ?? 0)
     const names = new Set(channels.map((channel) => keyOf(channel, member?.memberId)))
     const added = [...names].filter((name) => !this.#public.has(name) && !this.#private.has(name))
     if (this.#public.size + this.#private.size + added.length > this.#parts.limits.channelsMax) {
@@ -319,6 +322,12 @@ export class Connection implements Sink, PrivateSink {
       if ('instrument' in channel) this.#followPublic(channel)
       else if (member !== undefined) this.#followPrivate(channel.kind, member, positions[channel.kind])
     }
+  }
+
+  /** What was missed is read for him, as over HTTP. */
+  #takeRead(memberId: number): void {
+    const waitSeconds = this.#parts.gate.limits.take('read', memberId, this.address)
+    if (waitSeconds > 0) throw new Problem('rate_limited', { retryAfterSeconds: waitSeconds })
   }
 
   #followPublic(channel: PublicChannel): void {

@@ -25,6 +25,7 @@ export interface Feed {
   topic(name: string, depth: keyof typeof DEPTHS, kind: PublicKind): Topic
   /** Closes a topic that nobody follows. @returns whether none is left */
   release(name: string): boolean
+  readonly isUnused: boolean
 }
 
 type Ask = <Read extends PushMarketRead>(read: Read) => Promise<Extract<PushMarketResult, { read: Read['read'] }>>
@@ -177,6 +178,10 @@ export class BookFeed implements Feed {
     return isLast
   }
 
+  get isUnused(): boolean {
+    return this.#topics.all.size === 0
+  }
+
   #apply(push: BookPush): ReturnType<DepthBook['apply']> {
     const applied = this.#book.apply(push)
     if (applied === 'applied') this.#timeUs = push.timeUs
@@ -314,6 +319,10 @@ export class TradesFeed implements Feed {
     return this.#topics.release(name)
   }
 
+  get isUnused(): boolean {
+    return this.#topics.all.size === 0
+  }
+
   #add(trades: TradesPush): void {
     for (const trade of trades) {
       const lastId = this.#lastId()
@@ -381,6 +390,10 @@ export class TickerFeed implements Feed {
 
   release(name: string): boolean {
     return this.#topics.release(name)
+  }
+
+  get isUnused(): boolean {
+    return this.#topics.all.size === 0
   }
 
   #set(ticker: TickerPush): void {

@@ -34,6 +34,8 @@ interface Followed {
 const PUSHER = 'push-market'
 const ASK_MS_MAX = 2_000
 const RETRY_MS = 200
+/** How long a market is followed on that nobody wants any more: often somebody does again. */
+const LINGER_MS = 5_000
 /** How often it is compared whether something got lost on the way without a trace, in milliseconds. */
 const COMPARE_MS = 5_000
 
@@ -84,6 +86,13 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
     const followed: Followed = { feed, subscription, slot: marketSlot, instrument, isClosed: false }
     load(followed)
     return followed
+  }
+
+  const closeUnused = (key: string, followed: Followed): void => {
+    if (followed.isClosed || !followed.feed.isUnused) return
+    followed.isClosed = true
+    followed.subscription.unsubscribe()
+    all.delete(key)
   }
 
   const compare = async (slot: number): Promise<void> => {
@@ -137,10 +146,7 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
       const followed = all.get(key)
       if (followed === undefined) return
       followed.feed.topic(channel.name, channel.depth, channel.kind).delete(sink)
-      if (!followed.feed.release(channel.name)) return
-      followed.isClosed = true
-      followed.subscription.unsubscribe()
-      all.delete(key)
+      if (followed.feed.release(channel.name)) setTimeout(() => closeUnused(key, followed), LINGER_MS).unref()
     },
     stop: () => {
       clearInterval(comparing)

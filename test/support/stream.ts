@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
-import { WebSocket } from 'ws'
+import { type ClientOptions, WebSocket } from 'ws'
 import { eventually } from './eventually.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: what comes over the wire is asserted field by field
@@ -24,8 +24,14 @@ export class StreamClient implements Disposable {
   }
 
   /** `url`: of a gateway, with http. */
-  static async connect(url: string, token?: string, headers: Record<string, string> = {}): Promise<StreamClient> {
-    const client = new StreamClient(new WebSocket(`${url.replace(/^http/, 'ws')}/api/v3/stream`, { headers }))
+  static async connect(
+    url: string,
+    token?: string,
+    headers: Record<string, string> = {},
+    options: ClientOptions = {},
+  ): Promise<StreamClient> {
+    const address = `${url.replace(/^http/, 'ws')}/api/v3/stream`
+    const client = new StreamClient(new WebSocket(address, { headers, ...options }))
     await client.of('welcome')
     if (token !== undefined) await client.ok({ op: 'login', token })
     return client
