@@ -38,6 +38,7 @@ const CHECKED_EACH = 20
 /** Latencies that are kept, by chance once there are more. */
 const SAMPLES_MAX = 100_000
 const READY_MS_MAX = 60_000
+const RETRY_MS = 500
 
 class BenchClient {
   readonly spec: ClientSpec
@@ -48,23 +49,21 @@ class BenchClient {
   #book: ClientBook | undefined
   #last = 0
   #timeMs = 0
+  #resume = false
 
   constructor(spec: ClientSpec) {
     this.spec = spec
   }
 
   connect(isChecked: boolean, resume: boolean): void {
-    const { url, token, instrument } = this.spec
+    const { url } = this.spec
+    this.#resume = resume
     this.ready = 0
     this.#last = 0
     this.#book = isChecked ? new ClientBook(10) : undefined
     const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/api/v3/stream`, { perMessageDeflate: false })
     this.socket = socket
-    socket.on('open', () => {
-      socket.send(JSON.stringify({ op: 'login', token }))
-      const channels = [`orderbook:${instrument}:10`, `trades:${instrument}`, ...PRIVATE]
-      socket.send(JSON.stringify({ op: 'subscribe', channels, ...(resume ? { positions: this.positions } : {}) }))
-    })
+    socket.on('open', () => this.#logIn())
     socket.on('message', (data) => this.#take(String(data)))
     socket.on('error', () => {})
     socket.on('close', (code) => {
@@ -73,6 +72,17 @@ class BenchClient {
         tally.lastDrop = String(code)
       }
     })
+  }
+
+  #logIn(): void {
+    this.socket?.send(JSON.stringify({ op: 'login', token: this.spec.token }))
+  }
+
+  #subscribe(): void {
+    const { instrument } = this.spec
+    const channels = [`orderbook:${instrument}:10`, `trades:${instrument}`, ...PRIVATE]
+    const positions = this.#resume ? { positions: this.positions } : {}
+    this.socket?.send(JSON.stringify({ op: 'subscribe', channels, ...positions }))
   }
 
   disconnect(): void {
@@ -111,8 +121,14 @@ class BenchClient {
       case 'balances':
         this.positions[type] = textOf(text, 'position')
         break
+      case 'result':
+        if (text.includes('"op":"login"')) this.#subscribe()
+        return
       case 'error':
-        throw new Error(text)
+        // A gateway that has no time at all tells nobody who he is; it is asked again.
+        if (!text.includes('"auth_not_ready"')) throw new Error(text)
+        setTimeout(() => this.#logIn(), RETRY_MS)
+        return
       default:
         return
     }

@@ -140,7 +140,10 @@ async function defineMarkets(count: number): Promise<string[]> {
 
 async function ask<Result>(child: ChildProcess, task: ClientTask): Promise<Result> {
   child.send(task)
-  const [{ result, error }] = (await once(child, 'message')) as [{ result?: Result; error?: string }]
+  const ended = once(child, 'exit').then(() => [{ error: 'it ended' }])
+  const [{ result, error }] = (await Promise.race([once(child, 'message'), ended])) as [
+    { result?: Result; error?: string },
+  ]
   if (result === undefined) throw new Error(`A client process failed: ${error}`)
   return result
 }
