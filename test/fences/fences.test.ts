@@ -7,9 +7,8 @@ import { type PairEnd, pairEndOf } from '#mesh/machine/wire.ts'
 import { createStore, StoreRefused } from '#mesh/store.ts'
 import { Bucket, STREAM_OF_LOG } from '#mesh/subjects.ts'
 import { auditMesh } from '#services/audit/audit-mesh.ts'
-import { eventually } from '../support/eventually.ts'
 import { signal } from '../support/supervised.ts'
-import { assertBrief, Ground } from './support/ground.ts'
+import { assertBrief, Ground, patiently } from './support/ground.ts'
 import { SlowConsumer } from './support/slow-consumer.ts'
 
 /**
@@ -34,30 +33,38 @@ describe('fences and alarms, under load', function () {
     const part = service === 'accounts' ? 'accounts.0' : 'markets.0'
 
     it(`${service}: an owner that dies is replaced within two seconds`, async () => {
-      const owner = ground.ownerOf(part)
+      let owner = ''
       const pause = await ground.whileTrading(
-        () => ground.ownedBy(owner),
+        () => {
+          // Only now: it may have moved while all was calm.
+          owner = ground.ownerOf(part)
+          return ground.ownedBy(owner)
+        },
         async () => {
           const epoch = ground.crowd.owners.epochOf(part)
           signal(ground.supervised.process(owner), 'SIGKILL')
-          await eventually(async () => assert(ground.crowd.owners.epochOf(part) > epoch))
+          await patiently(async () => assert(ground.crowd.owners.epochOf(part) > epoch))
         },
       )
       assertBrief(pause)
     })
 
     it(`${service}: an owner that stood still, and wakes up after it was replaced, gives up`, async () => {
-      const owner = ground.ownerOf(part)
-      const said = ground.logs(owner)
+      let owner = ''
+      const said = ground.logs(service, `${service}-2`)
       const pause = await ground.whileTrading(
-        () => ground.ownedBy(owner),
+        () => {
+          // Only now: it may have moved while all was calm.
+          owner = ground.ownerOf(part)
+          return ground.ownedBy(owner)
+        },
         async () => {
           const epoch = ground.crowd.owners.epochOf(part)
           signal(ground.supervised.process(owner), 'SIGSTOP')
-          await eventually(async () => assert(ground.crowd.owners.epochOf(part) > epoch))
+          await patiently(async () => assert(ground.crowd.owners.epochOf(part) > epoch))
           await sleep(1_000)
           signal(ground.supervised.process(owner), 'SIGCONT')
-          await eventually(async () => assert.match(said(), /the process gives up and starts anew/))
+          await patiently(async () => assert.match(said(), /the process gives up and starts anew/))
         },
       )
       assertBrief(pause)
@@ -106,7 +113,7 @@ describe('fences and alarms, under load', function () {
       const [first] = await firstMessages(subject, 1)
       assert(first !== undefined)
       await createStore(ground.crowd.nats).append(subject, first)
-      await eventually(async () => assert.match(said(), /has lost its tail; sending it again/))
+      await patiently(async () => assert.match(said(), /has lost its tail; sending it again/))
       await ground.untilWhole()
     })
     assert.deepEqual(await haltedSlots(ground.crowd.nats), [])
@@ -139,7 +146,7 @@ describe('fences and alarms, under load', function () {
     const said = ground.logs('gateway', 'gateway-2')
     const pause = await ground.whileTrading(everything, async () => {
       signal(ground.supervised.process('redis'), 'SIGKILL')
-      await eventually(async () => assert.match(said(), /[Rr]edis/))
+      await patiently(async () => assert.match(said(), /[Rr]edis/))
       await sleep(1_000)
       await ground.supervised.process('redis').start()
       ground.supervised.lookAfter('redis')
@@ -182,14 +189,14 @@ describe('fences and alarms, under load', function () {
     ground.crowd.start()
     await sleep(1_000)
     const forged = await forge(subject, ({ count }) => `{"first":${count + 3},"before":1}\n{"type":"Nothing"}`)
-    await eventually(() => assert.match(said(), /"code":"pair_gap".*input passed over/), 30_000)
-    await eventually(async () => {
+    await patiently(() => assert.match(said(), /"code":"pair_gap".*input passed over/))
+    await patiently(async () => {
       const halted = await haltedSlots(ground.crowd.nats)
       assert.deepEqual(
         halted.map((one) => `${nameOf(one)} ${one.code}`),
         [`${source} sender_differs`],
       )
-    }, 30_000)
+    })
     await manager.streams.deleteMessage(streamOf(subject), forged)
     await clear(source)
     await sleep(8_000)
@@ -205,7 +212,7 @@ describe('fences and alarms, under load', function () {
     ground.crowd.start()
     await sleep(1_000)
     const poisoned = await forge(subject, ({ count, hash }) => `{"first":${count + 1},"before":${hash}}\nnot JSON`)
-    await eventually(async () =>
+    await patiently(async () =>
       assert.deepEqual((await haltedSlots(ground.crowd.nats)).map(nameOf).sort(), [target, source].sort()),
     )
     const codes = (await haltedSlots(ground.crowd.nats)).map(({ code }) => code)
@@ -220,7 +227,7 @@ describe('fences and alarms, under load', function () {
 
     await manager.streams.deleteMessage(streamOf(subject), poisoned)
     for (const part of [target, source]) assert.match(await clear(part), /Cleared/)
-    await eventually(async () => assert.deepEqual(await haltedSlots(ground.crowd.nats), []))
+    await patiently(async () => assert.deepEqual(await haltedSlots(ground.crowd.nats), []))
     await sleep(8_000)
     await ground.untilWhole()
     await ground.crowd.stop()

@@ -8,9 +8,8 @@ import { OwnedProcess } from '#launcher/servers/child-process.ts'
 import { freePort } from '#launcher/servers/ports.ts'
 import { haltedSlots } from '#mesh/machine/halts.ts'
 import { auditMesh } from '#services/audit/audit-mesh.ts'
-import { eventually } from '../support/eventually.ts'
 import { signal } from '../support/supervised.ts'
-import { assertBrief, Ground, healthOf } from './support/ground.ts'
+import { assertBrief, Ground, healthOf, patiently } from './support/ground.ts'
 
 /** Rules of another version, a bus that has forgotten, clocks that jump: nobody takes another past for the true one. */
 describe('fences around the past', function () {
@@ -34,7 +33,7 @@ describe('fences around the past', function () {
         ground.supervised.adopt('engine-9', other)
         other.spawn()
         ground.supervised.lookAfter('engine-9')
-        await eventually(async () => assert.match(await healthOf(other), /"detail":"differs"/), 40_000)
+        await patiently(async () => assert.match(await healthOf(other), /"detail":"differs"/))
         await sleep(2_000)
       })
       assertBrief(pause)
@@ -47,12 +46,12 @@ describe('fences around the past', function () {
         ground.supervised.leaveAlone(name)
         await ground.supervised.process(name).kill()
       }
-      await eventually(async () => {
+      await patiently(async () => {
         const halted = await haltedSlots(ground.crowd.nats)
         assert.deepEqual([halted.length, ...new Set(halted.map(({ code }) => code))], [3, 'replay_differs'])
-      }, 60_000)
+      })
       ground.crowd.start()
-      await eventually(() => assert((ground.crowd.answers.get('POST /order 503 slot_halted') ?? 0) > 0))
+      await patiently(() => assert((ground.crowd.answers.get('POST /order 503 slot_halted') ?? 0) > 0))
       ground.supervised.leaveAlone('engine-9')
       await other.kill()
       for (const name of engines) {
@@ -86,10 +85,10 @@ describe('fences around the past', function () {
         renameSync(store, join(backup, 'true'))
         cpSync(join(backup, 'old'), store, { recursive: true })
       })
-      await eventually(async () => {
+      await patiently(async () => {
         const codes = new Set((await haltedSlots(ground.crowd.nats)).map(({ code }) => code))
         assert.deepEqual([...codes], ['log_went_backwards'])
-      }, 40_000)
+      })
       assert.match(await ground.clearSlot(), /log_went_backwards .* Restore it/)
       const before = new Map(ground.crowd.answers)
       ground.crowd.start()
@@ -128,13 +127,13 @@ describe('fences around the past', function () {
         ground.supervised.process(name).spawn()
         ground.supervised.lookAfter(name)
       }
-      await eventually(async () => {
+      await patiently(async () => {
         const halted = (await haltedSlots(ground.crowd.nats)).map(({ log, slot, code }) => `${log}.${slot} ${code}`)
         assert.deepEqual(
           halted,
           [0, 1, 2, 3].map((slot) => `accounts.${slot} log_went_backwards`),
         )
-      }, 60_000)
+      })
       const orders = ['orders', 'orders-2'].map((name) => healthOf(ground.supervised.process(name)))
       assert.match((await Promise.all(orders)).join(), /log_went_backwards/)
       const before = new Map(ground.crowd.answers)

@@ -122,6 +122,9 @@ export class Ground implements AsyncDisposable {
   }
 }
 
+/** Asks until it holds, as long as a busy machine may need. */
+export const patiently = (check: () => Promise<void> | void): Promise<void> => eventually(check, READY_MS_MAX)
+
 /** Nobody notices more than two seconds, beyond what a busy machine makes of it. */
 export function assertBrief({ ms, calmMs, answers }: Pause): void {
   assert(ms <= 2_000 + 2 * calmMs, `a pause of ${ms} ms, and of ${calmMs} ms before: ${[...answers].join(' ')}`)
