@@ -65,11 +65,13 @@ class BenchClient {
     this.socket = socket
     socket.on('open', () => this.#logIn())
     socket.on('message', (data) => this.#take(String(data)))
-    socket.on('error', () => {})
+    socket.on('error', (error) => {
+      tally.lastDrop = error.message
+    })
     socket.on('close', (code) => {
       if (this.socket === socket) {
         tally.dropped += 1
-        tally.lastDrop = String(code)
+        tally.lastDrop += ` ${code}`
       }
     })
   }
