@@ -14,6 +14,10 @@ import { Trading } from './testing/trading.ts'
 const SHAPE = { accountSlots: 2, marketSlots: 2 }
 const STREAMS = ['ACCOUNTS', 'MARKETS', 'DEFINITIONS', 'EVENTS']
 
+/** What stands before the price of an order that enters its market, and before the quote of an outcome's first fill. */
+const PRICE = /\n\[2,([^,]*,){7}/
+const QUOTE = /\[\[([0-9]+,){3}"/
+
 describe('the audit of the logs, on streams that were tampered with', function () {
   this.timeout(30_000)
   let server: Awaited<ReturnType<typeof startNats>>
@@ -123,13 +127,13 @@ describe('the audit of the logs, on streams that were tampered with', function (
   })
 
   it('finds an item between slots that was altered, and names both ends', async () => {
-    await forge(at('markets.0.from.accounts-1', 3, (text) => text.replace(/"priceTicks":/, '"priceTicks":1')))
+    await forge(at('markets.0.from.accounts-1', 3, (text) => text.replace(PRICE, (before) => `${before}1`)))
     const message = await found('pair_item_differs', 'markets-0', /^[0-9]+-[0-9]+$/)
     assert.match(message, /the replay of accounts-1 at [0-9]+-[0-9]+ sends .* the log of markets-0 has/)
   })
 
   it('finds an outcome that pays more than the engine said', async () => {
-    await forge(at('accounts.0.from.markets-0', 4, (text) => text.replace(/"quoteMinor":"/, '"quoteMinor":"1')))
+    await forge(at('accounts.0.from.markets-0', 4, (text) => text.replace(QUOTE, (before) => `${before}1`)))
     await found('pair_item_differs', 'accounts-0', /^[0-9]+-[0-9]+$/)
   })
 

@@ -4,9 +4,18 @@ import { envToConfig } from './config.ts'
 
 describe('configuration of the engine', () => {
   it('has four slots unless it is told', () => {
-    assert.deepEqual(envToConfig({}), { shape: { accountSlots: 4, marketSlots: 4, replicas: 1 }, slots: [0, 1, 2, 3] })
+    const four = envToConfig({})
+    assert.deepEqual(four, {
+      shape: { accountSlots: 4, marketSlots: 4, replicas: 1 },
+      slots: [0, 1, 2, 3],
+      snapshots: undefined,
+    })
     const two = envToConfig({ MARKET_SLOTS: '2', ACCOUNT_SLOTS: '8' })
-    assert.deepEqual(two, { shape: { accountSlots: 8, marketSlots: 2, replicas: 1 }, slots: [0, 1] })
+    assert.deepEqual(two, {
+      shape: { accountSlots: 8, marketSlots: 2, replicas: 1 },
+      slots: [0, 1],
+      snapshots: undefined,
+    })
   })
 
   it('refuses what is no number of slots', () => {
