@@ -8,6 +8,7 @@ import { connectNats } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
 import { startNats } from '#mesh/testing/servers.ts'
 import type { TokenVerifier } from '#mesh/tokens.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import { createIngest } from './ingest.ts'
 import { type Ingest, IngestStopped, type SourceMessage, type Taken } from './source.ts'
 
@@ -33,6 +34,8 @@ describe('the core of the ingests, on a real nats-server', function () {
     await server.stop()
   })
   beforeEach(async () => {
+    // The client may not be back yet from a restart of the server, and drops what it is asked until then.
+    await eventually(() => nats.rtt())
     await manager.streams.purge('ACCOUNTS')
     verdict = claims({})
     nextId = () => ++made

@@ -28,6 +28,7 @@ export interface IngestParts {
   readonly onFailure: (error: unknown) => void
 }
 
+const BREAKS: ReadonlySet<string> = new Set(['disconnect', 'staleConnection', 'reconnect'])
 /** Between two tries to store a command, and two looks whether tokens can be checked, in milliseconds. */
 const RETRY_MS = 100
 const TRACEPARENT_CHARS_MAX = 55
@@ -136,9 +137,9 @@ export function createIngest(parts: IngestParts): Ingest {
     return taken
   }
 
-  // A connection that breaks may have lost what was sent last.
+  // A connection that breaks may have lost what was sent last, and what is sent until there is a new one is dropped.
   void (async () => {
-    for await (const { type } of bus.status()) if (type === 'disconnect' || type === 'staleConnection') doubt()
+    for await (const { type } of bus.status()) if (BREAKS.has(type)) doubt()
   })()
 
   return {
