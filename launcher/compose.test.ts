@@ -18,7 +18,7 @@ describe('docker-compose.yml', () => {
   })
 
   it('has every service scraped', () => {
-    const names = read('ops/prometheus/prometheus.yml').match(/(?<=^ {10}- )[a-z-]+$/gm) ?? []
+    const names: string[] = read('ops/prometheus/prometheus.yml').match(/(?<=^ {10}- )[a-z-]+$/gm) ?? []
     for (const { name } of services) assert(names.includes(name), name)
     assert(compose.includes('HEALTH_PORT: "3100"\n  HEALTH_HOST: 0.0.0.0\n'))
   })

@@ -10,12 +10,16 @@ import type { Service } from '#mesh/service.ts'
 import { EVENTS_STREAM, type Log, STREAM_OF_LOG } from '#mesh/subjects.ts'
 import type { ArchiveConfig } from './config.ts'
 
+/** After a failure: at a first start the streams are not there yet. */
+const RETRY_SECONDS = 2
+
 /** Archives, and trims where that is wanted, again and again until the process stops. A failure is shown and tried again. */
 export function keepArchive(service: Service, config: ArchiveConfig, archive: Archive): void {
   const { nats, log, shutdown } = service
   const run = async (): Promise<void> => {
     const trim = config.trim && (await trimOptions(service, config.trim, config, archive))
     while (!shutdown.aborted) {
+      let pauseSeconds = config.everySeconds
       try {
         for (const stream of [...Object.values(STREAM_OF_LOG), EVENTS_STREAM]) {
           await archiveStream(nats, archive, stream, config, ({ from, to, bytes, rawBytes }) =>
@@ -28,8 +32,9 @@ export function keepArchive(service: Service, config: ArchiveConfig, archive: Ar
         if (shutdown.aborted) return
         log.error({ err: error }, 'the archive could not be kept')
         service.ready('archive', false, { error: String(error) })
+        pauseSeconds = Math.min(pauseSeconds, RETRY_SECONDS)
       }
-      await sleep(config.everySeconds * 1000, undefined, { signal: shutdown }).catch(() => {})
+      await sleep(pauseSeconds * 1000, undefined, { signal: shutdown }).catch(() => {})
     }
   }
   void run().catch(service.fail)
