@@ -30,6 +30,8 @@ export interface Measured {
   readonly checked: number
   readonly dropped: number
   readonly reloads: number
+  /** Connections that had to be made again before they were served. */
+  readonly retried: number
 }
 
 const PRIVATE = ['orders', 'fills', 'balances'] as const
@@ -69,7 +71,12 @@ class BenchClient {
       tally.lastDrop = error.message
     })
     socket.on('close', (code) => {
-      if (this.socket === socket) {
+      if (this.socket !== socket) return
+      if (this.ready < PRIVATE.length) {
+        // As any client does that did not come in.
+        tally.retried += 1
+        setTimeout(() => this.connect(isChecked, resume), RETRY_MS)
+      } else {
         tally.dropped += 1
         tally.lastDrop += ` ${code}`
       }
@@ -157,6 +164,7 @@ interface Tally {
   checked: number
   dropped: number
   reloads: number
+  retried: number
   lastDrop: string
 }
 
@@ -167,6 +175,7 @@ const fresh = (): Tally => ({
   checked: 0,
   dropped: 0,
   reloads: 0,
+  retried: 0,
   lastDrop: '',
 })
 let tally = fresh()
@@ -203,7 +212,7 @@ async function carryOut(task: ClientTask): Promise<object> {
   switch (task.kind) {
     case 'connect': {
       const readyMs = await connectAll(task)
-      return { readyMs, reloads: tally.reloads }
+      return { readyMs, reloads: tally.reloads, retried: tally.retried }
     }
     case 'measure': {
       tally = fresh()

@@ -104,7 +104,7 @@ try {
   const head = ['', 'deliveries/s', 'p50 ms', 'p99 ms', 'age p99 ms', 'checksums', 'dropped', 'gateways MB']
   console.log(table([head, ...rows]))
   console.log(
-    `storm: ${CONNECTIONS} connections within ${STORM_MS} ms were all served again after ${storm.readyMs} ms, ${storm.reloads} had to reload`,
+    `storm: ${CONNECTIONS} connections within ${STORM_MS} ms were all served again after ${storm.readyMs} ms, ${storm.reloads} had to reload, ${storm.retried} had to connect again`,
   )
   const settings = {
     connections: CONNECTIONS,
@@ -187,9 +187,9 @@ async function measure(name: string, specs: readonly ClientSpec[], markets: read
 }
 
 /** All connections end at once, and come back within some seconds with the positions that they had. */
-async function reconnect(): Promise<{ readyMs: number; reloads: number }> {
+async function reconnect(): Promise<{ readyMs: number; reloads: number; retried: number }> {
   await askAll({ kind: 'disconnect' })
-  const results = await askAll<{ readyMs: number; reloads: number }>({
+  const results = await askAll<{ readyMs: number; reloads: number; retried: number }>({
     kind: 'connect',
     clients: [],
     overMs: STORM_MS,
@@ -198,5 +198,6 @@ async function reconnect(): Promise<{ readyMs: number; reloads: number }> {
   return {
     readyMs: round(Math.max(...results.map(({ readyMs }) => readyMs))),
     reloads: results.reduce((total, { reloads }) => total + reloads, 0),
+    retried: results.reduce((total, { retried }) => total + retried, 0),
   }
 }
