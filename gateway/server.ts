@@ -13,6 +13,8 @@ import type { Stream } from './stream/stream.ts'
 export const PREFIX = '/api/v3'
 const STREAM_PATH = `${PREFIX}/stream`
 
+/** Connections that wait to be taken: after a stop elsewhere thousands come at once. */
+const BACKLOG = 4_096
 /** Longer than Traefik's 90 s, so that it is always Traefik that ends a connection. */
 const KEEP_ALIVE_MS = 120_000
 /** How long headers, and headers and body together, may take. */
@@ -44,6 +46,10 @@ export async function createGatewayServer({
     connectionsCheckingInterval: 5_000,
     noDelay: true,
   })
+  // Hapi gives port, address and callback, and leaves the queue of those who connect at Node's 511.
+  const listen = listener.listen.bind(listener)
+  const listenWithRoom = (onPort: number, address: string, done: () => void) => listen(onPort, address, BACKLOG, done)
+  listener.listen = listenWithRoom as typeof listener.listen
   const server = createHapi({
     listener,
     host,
