@@ -32,6 +32,11 @@ class StandbyDiffers extends Error {
   override readonly name = 'StandbyDiffers'
 }
 
+interface Received {
+  readonly sequence: number
+  readonly data: Uint8Array
+}
+
 interface Kept {
   readonly draft: FrameDraft
   /** Its frame is stored; whether all that it caused is, the next frame proves. */
@@ -49,6 +54,8 @@ const RETRY_MS = 100
 const BARRIER_MS_MAX = 2_000
 /** Who asked here asks the next owner. */
 const MOVES = 'moves to another instance'
+/** More than a reader can have at hand when its connection breaks. */
+const VERIFIED_MAX = 1_000
 /** Messages that wait for the frame under way; beyond that the reader pauses. */
 const QUEUE_MAX = 2_000
 /** Longest work of a replay without a look at the sockets. */
@@ -93,7 +100,9 @@ export class SlotOwner<State, Item, Event> {
   /** The same of what was stored in other logs. */
   #pairsDoubt = false
   #streamCreated = ''
-  #lastReceived: { readonly sequence: number; readonly data: Uint8Array } | undefined
+  #lastReceived: Received | undefined
+  /** What was received last when the connection broke, and since then, until the log was held against it. */
+  #toVerify: Received[] | undefined
   readonly #barriers: {
     readonly sequence: number
     readonly resolve: () => void
@@ -325,6 +334,8 @@ export class SlotOwner<State, Item, Event> {
     const pump = async (): Promise<void> => {
       for await (const received of reader) {
         this.#lastReceived = { sequence: received.seq, data: received.data }
+        if (this.#toVerify !== undefined && this.#toVerify.length < VERIFIED_MAX)
+          this.#toVerify.push(this.#lastReceived)
         this.#queue.push(toLogMessage(received))
         if (this.#wake !== undefined) this.#time.soon(() => this.#wake?.())
         if (this.#queue.length >= QUEUE_MAX) {
@@ -600,6 +611,8 @@ export class SlotOwner<State, Item, Event> {
     void (async () => {
       for await (const status of this.#service.nats.status()) {
         if (this.#stopped) return
+        if (status.type !== 'disconnect' && status.type !== 'reconnect') continue
+        this.#toVerify ??= this.#lastReceived === undefined ? [] : [this.#lastReceived]
         if (status.type !== 'reconnect') continue
         this.#doubt = true
         this.#pairsDoubt = true
@@ -619,33 +632,40 @@ export class SlotOwner<State, Item, Event> {
     if (this.#doubt) await this.#verifyLog()
   }
 
-  /** JetStream can lose an unsynced tail silently and use its sequence numbers again; the reader does not notice. */
+  /**
+   * JetStream can lose an unsynced tail silently and use its sequence numbers again; the reader goes on behind them and does
+   * not notice. So it is not enough to look at what was read last: that may have come since.
+   */
   async #verifyLog(): Promise<void> {
-    const last = this.#lastReceived
     for (;;) {
+      this.#doubt = false
       try {
-        const info = await this.#streams.info(this.#stream)
-        if (info === undefined) throw new SlotHalt('log_went_backwards', `${this.#stream} is gone.`)
-        if (info.created !== this.#streamCreated) {
-          throw new SlotHalt('log_replaced', `${this.#stream} is not the stream that this slot has read.`)
-        }
-        if (last !== undefined) {
-          const stored = await this.#streams.at(this.#stream, last.sequence)
-          if (stored === undefined || Buffer.compare(stored.data, last.data) !== 0) {
-            throw new SlotHalt(
-              'log_went_backwards',
-              `${this.#stream} no longer holds what was read at ${last.sequence}: it lost its tail. Restore it, then clear the slot.`,
-            )
-          }
-        }
-        this.#doubt = false
+        await this.#verifyReceived()
+        if (this.#doubt) continue
+        this.#toVerify = undefined
         return
       } catch (error) {
-        if (error instanceof SlotHalt) throw error
-        if (this.#stopped) throw error
+        this.#doubt = true
+        if (error instanceof SlotHalt || this.#stopped) throw error
         this.#log.warn({ err: error }, 'the log cannot be checked yet')
         await sleep(this.#time, RETRY_MS)
       }
+    }
+  }
+
+  async #verifyReceived(): Promise<void> {
+    const info = await this.#streams.info(this.#stream)
+    if (info === undefined) throw new SlotHalt('log_went_backwards', `${this.#stream} is gone.`)
+    if (info.created !== this.#streamCreated) {
+      throw new SlotHalt('log_replaced', `${this.#stream} is not the stream that this slot has read.`)
+    }
+    for (const { sequence, data } of this.#toVerify ?? []) {
+      const stored = await this.#streams.at(this.#stream, sequence)
+      if (stored !== undefined && Buffer.compare(stored.data, data) === 0) continue
+      throw new SlotHalt(
+        'log_went_backwards',
+        `${this.#stream} no longer holds what was read at ${sequence}: it lost its tail. Restore it, then clear the slot.`,
+      )
     }
   }
 
