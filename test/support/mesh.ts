@@ -69,6 +69,7 @@ const SCRIPTS = { ...SERVICES, ...MORE_SERVICES }
 type ServiceName = keyof typeof SCRIPTS
 
 const ROOT = join(import.meta.dirname, '..', '..')
+const STARTS_MAX = 3
 const READY_MS_MAX = 60_000
 const STOP_MS_MAX = 10_000
 
@@ -124,17 +125,19 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     }
     metricsAddresses.set(name, `${loopback}:${healthPort}`)
     const url = `http://${loopback}:${port}`
-    const owned = await startProcess({
-      name,
-      command: process.execPath,
-      args: [join(ROOT, SCRIPTS[service])],
-      env: { ...env, ...more, ...ports, INSTANCE_ID: `${service}-${number}` },
-      cwd: ROOT,
-      output: { file: join(directory, `${name}.log`) },
-      isReady: () => isReady(`${url}/health/ready`),
-      readyTimeoutMs: READY_MS_MAX,
-      stopTimeoutMs: STOP_MS_MAX,
-    })
+    const owned = await untilStarted(() =>
+      startProcess({
+        name,
+        command: process.execPath,
+        args: [join(ROOT, SCRIPTS[service])],
+        env: { ...env, ...more, ...ports, INSTANCE_ID: `${service}-${number}` },
+        cwd: ROOT,
+        output: { file: join(directory, `${name}.log`) },
+        isReady: () => isReady(`${url}/health/ready`),
+        readyTimeoutMs: READY_MS_MAX,
+        stopTimeoutMs: STOP_MS_MAX,
+      }),
+    )
     processes.set(name, owned)
     return url
   }
@@ -167,7 +170,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
     restart: async (name) => {
       const owned = processNamed(name)
       await owned.kill()
-      await owned.start()
+      await untilStarted(() => owned.start())
     },
     servers: {
       get nats() {
@@ -196,5 +199,16 @@ async function isReady(url: string): Promise<boolean> {
     return (await fetch(url, { signal: AbortSignal.timeout(1_000) })).ok
   } catch {
     return false
+  }
+}
+
+/** As a supervisor does: a process that gives up at its start, because a server is away, is started again. */
+async function untilStarted<Started>(start: () => Promise<Started>): Promise<Started> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start()
+    } catch (error) {
+      if (tries === STARTS_MAX) throw error
+    }
   }
 }
