@@ -114,7 +114,9 @@ describe('books on their way to clients', function () {
       }
     })
     assert(loads > 10, `${loads} times a change was missing`)
-    for (const { book } of readers)
-      assert(book.changes > 20 && book.snapshots > 1, `${book.changes} changes, ${book.snapshots} snapshots`)
+    // Who is full while a change is missing gets a new snapshot: by chance, but not nobody ever.
+    for (const { book } of readers) assert(book.changes > 20 && book.snapshots > 0, `${book.changes} changes`)
+    const snapshots = readers.map(({ book }) => book.snapshots)
+    assert(Math.max(...snapshots) > 1, `${snapshots} snapshots`)
   })
 })
