@@ -52,7 +52,10 @@ async function format(java: string, jvm: readonly string[], directory: string, c
   const mark = join(directory, 'formatted')
   if (existsSync(mark)) return
   rmSync(join(directory, 'data'), { recursive: true, force: true })
-  const id = randomBytes(16).toString('base64url')
+  const bytes = randomBytes(16)
+  // It must not begin with a minus: the tool would take it for an option.
+  bytes[0] = (bytes[0] ?? 0) & 0x7f
+  const id = bytes.toString('base64url')
   // A JVM that lives for a second is not worth compiling for.
   const quick = ['-XX:TieredStopAtLevel=1', ...jvm]
   await run(java, [...quick, 'kafka.tools.StorageTool', 'format', '--cluster-id', id, '--config', config])
