@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { ConfigError, wholeNumber } from '#mesh/config.ts'
 import { clearSlot, type HaltedSlot, haltedSlots } from '#mesh/machine/halts.ts'
 import { connectNats } from '#mesh/service.ts'
-import { Log } from '#mesh/subjects.ts'
+import { LOG_OF_SERVICE, type Log } from '#mesh/subjects.ts'
 import { findServers } from './running-servers.ts'
 
 const HELP = `npm run clear-slot -- [accounts|engine|definitions SLOT]
@@ -11,12 +11,6 @@ const HELP = `npm run clear-slot -- [accounts|engine|definitions SLOT]
 Lets a slot go on that has halted, when what halted it is gone: its last owner recovers it from its log. Without arguments
 it lists the halted slots. Looks at the running npm start, or at NATS_URL. Exits with 1 when the slot is not halted.`
 
-/** Operators know the services. */
-const LOG_OF_SERVICE: ReadonlyMap<string, Log> = new Map([
-  ['accounts', Log.accounts],
-  ['engine', Log.markets],
-  ['definitions', Log.definitions],
-])
 const SLOTS_MAX = 256
 
 try {

@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { eventually } from '../test/support/eventually.ts'
 import { Launched, privateEnv } from './fixtures/launched.ts'
 import { processIdentity } from './run-state.ts'
 import { freePort } from './servers/ports.ts'
@@ -195,18 +195,6 @@ describe('launcher', function () {
     return found
   }
 })
-
-async function eventually(check: () => void | Promise<void>, timeoutMs = 15_000): Promise<void> {
-  const deadlineMs = performance.now() + timeoutMs
-  for (;;) {
-    try {
-      return await check()
-    } catch (error) {
-      if (performance.now() > deadlineMs) throw error
-      await sleep(50)
-    }
-  }
-}
 
 function isAlive(pid: number): boolean {
   return processIdentity(pid) !== undefined

@@ -7,6 +7,13 @@
 export const Log = { accounts: 'accounts', markets: 'markets', definitions: 'definitions' } as const
 export type Log = (typeof Log)[keyof typeof Log]
 
+/** Operators know a log by the service that runs it. */
+export const LOG_OF_SERVICE: ReadonlyMap<string, Log> = new Map([
+  ['accounts', Log.accounts],
+  ['engine', Log.markets],
+  ['definitions', Log.definitions],
+])
+
 export const STREAM_OF_LOG: Record<Log, string> = {
   accounts: 'ACCOUNTS',
   markets: 'MARKETS',

@@ -10,29 +10,19 @@
  */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import type { Kafka } from 'kafkajs'
 import { streamsOf } from '#mesh/bus.ts'
 import { EVENTS_STREAM, framesSubject, Log } from '#mesh/subjects.ts'
 import { startKafka } from '#mesh/testing/servers.ts'
 import { kafkaClient } from '../../test/support/kafka.ts'
 import { BrokerBench } from '../broker/bench.ts'
+import { brokerOptions } from '../broker/options.ts'
 import type { Task } from '../broker/task.ts'
 import { SLOTS } from '../http/target.ts'
 import { untilCaughtUp } from '../http/verify.ts'
 import { round } from '../support/statistics.ts'
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    seconds: { type: 'string' },
-    kill: { type: 'boolean', default: false },
-    orders: { type: 'string' },
-  },
-})
-const COUNTED_MS = Number(values.seconds ?? (values.quick ? 5 : 30)) * 1000
-const WARMUP_MS = values.quick ? 3_000 : 8_000
-const KILL_ORDERS = Number(values.orders ?? (values.quick ? 20_000 : 100_000))
+const { kill, countedMs: COUNTED_MS, warmupMs: WARMUP_MS, killOrders: KILL_ORDERS } = brokerOptions()
 const OPEN_MAX = 12_000
 const CATCH_UP_MS_MAX = 120_000
 
@@ -47,15 +37,15 @@ const GENERATOR = join(import.meta.dirname, 'generator.ts')
 console.log('Starting the mesh, members and their money, Kafka …')
 await using bench = await BrokerBench.start()
 const { exchange, result } = bench
-const httpPerSecond = values.kill ? 0 : await bench.measureHttp({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS })
+const httpPerSecond = kill ? 0 : await bench.measureHttp({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS })
 await using server = await startKafka()
 const settings = { KAFKA_URL: server.url }
 await exchange.mesh.add('ingest-kafka', settings)
 await exchange.mesh.add('event-log', settings)
-if (values.kill) await killAll()
+if (kill) await killAll()
 else await measureKafka()
 await bench.report('kafka', {
-  ...(values.kill ? { kill: true, orders: KILL_ORDERS } : { seconds: COUNTED_MS / 1000 }),
+  ...(kill ? { kill, orders: KILL_ORDERS } : { seconds: COUNTED_MS / 1000 }),
   openMax: OPEN_MAX,
 })
 

@@ -9,24 +9,14 @@
  * when an order was lost or doubled, or when the money does not add up.
  */
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { startRabbitmq } from '#mesh/testing/servers.ts'
 import { BrokerBench } from '../broker/bench.ts'
+import { brokerOptions } from '../broker/options.ts'
 import type { Task } from '../broker/task.ts'
 import { untilCaughtUp } from '../http/verify.ts'
 import { round } from '../support/statistics.ts'
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    seconds: { type: 'string' },
-    kill: { type: 'boolean', default: false },
-    orders: { type: 'string' },
-  },
-})
-const COUNTED_MS = Number(values.seconds ?? (values.quick ? 5 : 30)) * 1000
-const WARMUP_MS = values.quick ? 3_000 : 8_000
-const KILL_ORDERS = Number(values.orders ?? (values.quick ? 20_000 : 100_000))
+const { kill, countedMs: COUNTED_MS, warmupMs: WARMUP_MS, killOrders: KILL_ORDERS } = brokerOptions()
 const OPEN_MAX = 2_000
 const INGEST = 'ingest-rabbitmq'
 const GENERATOR = join(import.meta.dirname, 'generator.ts')
@@ -34,12 +24,12 @@ const GENERATOR = join(import.meta.dirname, 'generator.ts')
 console.log('Starting the mesh, members and their money, RabbitMQ …')
 await using bench = await BrokerBench.start()
 const { exchange, result } = bench
-const httpPerSecond = values.kill ? 0 : await bench.measureHttp({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS })
+const httpPerSecond = kill ? 0 : await bench.measureHttp({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS })
 await using server = await startRabbitmq()
 await exchange.mesh.add(INGEST, { RABBITMQ_URL: server.url })
-if (values.kill) await killAll()
+if (kill) await killAll()
 else await measure()
-const settings = values.kill ? { kill: true, orders: KILL_ORDERS } : { seconds: COUNTED_MS / 1000 }
+const settings = kill ? { kill, orders: KILL_ORDERS } : { seconds: COUNTED_MS / 1000 }
 await bench.report('rabbitmq', { ...settings, openMax: OPEN_MAX })
 
 async function measure(): Promise<void> {

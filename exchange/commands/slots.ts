@@ -1,7 +1,7 @@
 import { wholeNumber } from '#mesh/config.ts'
 import { clearSlot } from '#mesh/machine/halts.ts'
 import { callRpc, RpcError } from '#mesh/rpc.ts'
-import { DEFINITIONS_SLOT, Log, slotSnapshotSubject } from '#mesh/subjects.ts'
+import { DEFINITIONS_SLOT, LOG_OF_SERVICE, type Log, slotSnapshotSubject } from '#mesh/subjects.ts'
 import type { Command } from '../command.ts'
 import type { Connections } from '../connections.ts'
 import { UsageError } from '../errors.ts'
@@ -9,13 +9,6 @@ import { table } from '../table.ts'
 
 /** A snapshot of a large state takes a while. */
 const SNAPSHOT_MS_MAX = 300_000
-
-/** Operators know the services. */
-const LOG_OF_SERVICE: ReadonlyMap<string, Log> = new Map([
-  ['accounts', Log.accounts],
-  ['engine', Log.markets],
-  ['definitions', Log.definitions],
-])
 
 interface Taken {
   readonly name: string
