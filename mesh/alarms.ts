@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { LoggerOptions } from 'pino'
 import { counter } from './metrics.ts'
-import { ALARMS_KEY, ALARMS_MAX, type Alarm } from './protocol/alerts.ts'
+import { ALARMS_KEY, ALARMS_MAX, type Alarm, RECENT_ALARMS_KEY, RECENT_ALARMS_MAX } from './protocol/alerts.ts'
 
 /** Of one kind a process sends at most one in that time. */
 const EVERY_MS = 60_000
@@ -45,10 +45,13 @@ export function createAlarms(
   const send = async (alarm: Alarm): Promise<void> => {
     if (redisUrl === undefined) return
     redis ??= connect(redisUrl)
+    const text = JSON.stringify(alarm)
     await redis
       .multi()
-      .lpush(ALARMS_KEY, JSON.stringify(alarm))
+      .lpush(ALARMS_KEY, text)
       .ltrim(ALARMS_KEY, 0, ALARMS_MAX - 1)
+      .lpush(RECENT_ALARMS_KEY, text)
+      .ltrim(RECENT_ALARMS_KEY, 0, RECENT_ALARMS_MAX - 1)
       .exec()
   }
   const raise = (logged: Logged, level: number): void => {

@@ -11,7 +11,27 @@ export interface Presence {
   readonly host: string
   readonly pid: number
   readonly startedAt: string
+  readonly load: Load
   readonly health: ReturnType<Health['report']>
+}
+
+/** What a process has used since it began: two looks tell what it uses now. Times in milliseconds. */
+export interface Load {
+  readonly upMs: number
+  readonly cpuMs: number
+  /** How long its event loop was at work. */
+  readonly busyMs: number
+  readonly rssBytes: number
+}
+
+export function loadOfProcess(): Load {
+  const { user, system } = process.cpuUsage()
+  return {
+    upMs: Math.round(performance.now()),
+    cpuMs: Math.round((user + system) / 1_000),
+    busyMs: Math.round(performance.eventLoopUtilization().active),
+    rssBytes: process.memoryUsage.rss(),
+  }
 }
 
 export function answerPresence(nats: NatsConnection, presence: () => Presence): void {

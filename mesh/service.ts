@@ -9,7 +9,7 @@ import { busAccess } from './bus-users.ts'
 import { wholeNumber } from './config.ts'
 import { counter, gauge, measureProcess, metricsContentType, metricsText, onScrape } from './metrics.ts'
 import { OPERATOR } from './permissions.ts'
-import { answerPresence } from './presence.ts'
+import { answerPresence, loadOfProcess } from './presence.ts'
 import { drainRpc } from './rpc.ts'
 import { VERSION } from './version.ts'
 
@@ -134,6 +134,7 @@ export async function runService(name: string, start: (service: Service) => Prom
       host: hostname(),
       pid: process.pid,
       startedAt,
+      load: loadOfProcess(),
       health: health.report(),
     }))
     await start({

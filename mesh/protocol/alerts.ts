@@ -19,6 +19,10 @@ export interface Alarm {
 export const ALARMS_KEY = 'exchange:alarms'
 export const ALARMS_MAX = 1_000
 
+/** Alarms that stay when they have been told, newest at its head, for who looks later. */
+export const RECENT_ALARMS_KEY = 'exchange:alarms:recent'
+export const RECENT_ALARMS_MAX = 100
+
 /** What `rpc.alerts.test` answers. Codes: `no_channel`, `delivery_failed`. */
 export interface AlertsTestReply {
   readonly deliveredTo: readonly string[]
