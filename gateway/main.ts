@@ -12,6 +12,7 @@ import { adminEndpoints } from './endpoints/admin.ts'
 import { historyEndpoints } from './endpoints/history.ts'
 import { marketEndpoints } from './endpoints/markets.ts'
 import { memberEndpoints } from './endpoints/members.ts'
+import { statisticsEndpoints } from './endpoints/statistics.ts'
 import { tradingEndpoints } from './endpoints/trading.ts'
 import { createAdmission } from './http/admission.ts'
 import { endpointAt } from './http/endpoint.ts'
@@ -114,13 +115,15 @@ await runService('gateway', async (service) => {
     inFlight.set(admission.inFlight)
     streamConnections.set(stream.connectionsCount)
   })
+  const cache = createPublicCache(redis)
   const server = await createGatewayServer({
     host: config.host,
     port: config.port,
     endpoints: [
       ...orderEndpoints,
       ...historyEndpoints({ reads, definitions }),
-      ...marketEndpoints({ reads, definitions, cache: createPublicCache(redis), nowUs: clock.nowUs }),
+      ...marketEndpoints({ reads, definitions, cache, nowUs: clock.nowUs }),
+      ...statisticsEndpoints({ reads, definitions, cache, marketSlots: shape.marketSlots, nowUs: clock.nowUs }),
       ...memberEndpoints(nats),
       ...adminEndpoints({ nats, instanceId, shape, nextId: ids.next, commander, definitions, reads, slots }),
     ],

@@ -24,6 +24,7 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'archive', script: 'services/archive/main.ts', stage: 1, onlyWith: 'ARCHIVE_DIR' },
   { name: 'alerts', script: 'services/alerts/main.ts', stage: 1 },
   { name: 'push-market', script: 'services/push-market/main.ts', stage: 1 },
+  { name: 'stats', script: 'services/stats/main.ts', stage: 1 },
   { name: 'push-orders', script: 'services/push-orders/main.ts', stage: 1 },
   { name: 'push-accounts', script: 'services/push-accounts/main.ts', stage: 1 },
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true },

@@ -157,6 +157,7 @@ const USERS: Readonly<Record<string, (shape: Shape) => Permissions>> = {
       pusherReadSubject('*', ANY),
       'rpc.auth.*',
       Rpc.ordersQuery,
+      Rpc.statsQuery,
       Rpc.guidBlock,
       GATEWAY_ALIVE,
       ...reading(EVENTS_STREAM, STREAM_OF_LOG[Log.accounts]),
@@ -200,9 +201,14 @@ const USERS: Readonly<Record<string, (shape: Shape) => Permissions>> = {
   'ingest-kafka': () => ingest('kafka'),
   'ingest-rabbitmq': () => ingest('rabbitmq'),
   'push-market': () => {
-    const { publish, subscribe } = pusher('push-market', [PushChannel.book, PushChannel.trades, PushChannel.ticker])
+    const { publish, subscribe } = pusher('push-market', [PushChannel.book, PushChannel.trades])
     // Where the log was trimmed it asks the engine.
     return { publish: [...publish, slotReadSubject(Log.markets, ANY)], subscribe }
+  },
+  stats: () => {
+    const { publish, subscribe } = pusher('stats', [PushChannel.candles, PushChannel.ticker])
+    const hurries = hurrySubject('*')
+    return { publish: [...publish, hurries], subscribe: [...subscribe, hurries, Rpc.statsQuery] }
   },
   'push-orders': () => pusher('push-orders', [PushChannel.orders, PushChannel.fills]),
   'push-accounts': () => pusher('push-accounts', [PushChannel.balances]),

@@ -75,6 +75,7 @@ export const PushChannel = {
   book: 'book',
   trades: 'trades',
   ticker: 'ticker',
+  candles: 'candles',
   orders: 'orders',
   fills: 'fills',
   balances: 'balances',
@@ -112,6 +113,7 @@ export const Rpc = {
   authRotateKey: 'rpc.auth.rotate-key',
   authSeed: 'rpc.auth.seed',
   ordersQuery: 'rpc.orders.query',
+  statsQuery: 'rpc.stats.query',
   alertsTest: 'rpc.alerts.test',
 } as const
 

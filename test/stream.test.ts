@@ -13,7 +13,7 @@ import { ClientBook, StreamClient } from './support/stream.ts'
 describe('The stream, through two gateways, two of each pusher and Traefik', function () {
   this.timeout(60_000)
   const PASSWORD = 'correct horse battery'
-  const PUSHERS = ['push-market', 'push-orders', 'push-accounts'] as const
+  const PUSHERS = ['push-market', 'push-orders', 'push-accounts', 'stats'] as const
   let mesh: TestMesh
   let traefik: Awaited<ReturnType<typeof startTraefik>>
   let anyone: Client
@@ -128,7 +128,10 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
       using client = await StreamClient.connect(anywhere(), buyer.token)
       await client.ok({
         op: 'subscribe',
-        channels: ['orders', 'fills', 'balances', `trades:${instrument}`, `ticker:${instrument}`],
+        channels: [
+          ...['orders', 'fills', 'balances'],
+          ...[`trades:${instrument}`, `ticker:${instrument}`, `candles:${instrument}:1m`],
+        ],
       })
       for (const channel of ['orders', 'fills', 'balances'])
         await client.of('position', (one) => one.channel === channel)
@@ -174,6 +177,22 @@ describe('The stream, through two gateways, two of each pusher and Traefik', fun
           change: '0',
           changePercent: '0',
           tradesCount: 1,
+        },
+      )
+      const { candles } = await client.of('candles', (one) => one.candles.length > 0)
+      const { start, closed, ...candle } = candles.at(-1)
+      assert.match(start, /:00\.000000Z$/)
+      assert.deepEqual(
+        { ...candle, closed },
+        {
+          open: '10',
+          high: '10',
+          low: '10',
+          close: '10',
+          volume: '2',
+          quoteVolume: '20',
+          trades: 1,
+          closed: false,
         },
       )
       for (const channel of ['orders', 'fills', 'balances']) {

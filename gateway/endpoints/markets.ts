@@ -3,11 +3,11 @@ import type { Definitions } from '#mesh/edge/definitions.ts'
 import type { Market } from '#mesh/edge/market.ts'
 import { formatTime } from '#mesh/edge/time.ts'
 import type { MarketReadResult } from '#mesh/protocol/engine.ts'
-import { type Answer, type Endpoint, endpoint, ok } from '../http/endpoint.ts'
+import { type Endpoint, endpoint, ok } from '../http/endpoint.ts'
 import type { PublicCache } from '../mesh/public-cache.ts'
 import type { Reads } from '../mesh/reads.ts'
 import * as schemas from '../schemas/markets.ts'
-import { marketNamed } from './parameters.ts'
+import { cachedIn, marketNamed } from './parameters.ts'
 
 interface Parts {
   readonly reads: Reads
@@ -21,11 +21,7 @@ const TRADES_DEFAULT = 100
 const SLOT_CODES = ['market_unknown', 'slot_halted', 'slot_unavailable'] as const
 
 export function marketEndpoints({ reads, definitions, cache, nowUs }: Parts): Endpoint[] {
-  const cached = async (
-    query: { readonly refresh?: 'true' | 'false' },
-    key: string,
-    make: () => Promise<string>,
-  ): Promise<Answer> => ok(await (query.refresh === 'true' ? cache.refresh(key, make) : cache.get(key, make)))
+  const cached = cachedIn(cache)
 
   return [
     endpoint({

@@ -2,6 +2,8 @@ import type { Definitions } from '#mesh/edge/definitions.ts'
 import type { Market } from '#mesh/edge/market.ts'
 import { parseTime } from '#mesh/edge/time.ts'
 import type { OrderStatus } from '#mesh/protocol/common.ts'
+import { type Answer, ok } from '../http/endpoint.ts'
+import type { PublicCache } from '../mesh/public-cache.ts'
 import type { OrderName } from '../orders/trading.ts'
 import { Problem } from '../problem.ts'
 import { isId } from '../schemas/common.ts'
@@ -30,6 +32,12 @@ export function marketNamed(definitions: Definitions, instrument: string | undef
   if (market === undefined) throw new Problem('market_unknown')
   return market
 }
+
+/** Answers what is public: from the cache, unless `refresh` is asked for. */
+export const cachedIn =
+  (cache: PublicCache) =>
+  async (query: { readonly refresh?: 'true' | 'false' }, key: string, make: () => Promise<string>): Promise<Answer> =>
+    ok(await (query.refresh === 'true' ? cache.refresh(key, make) : cache.get(key, make)))
 
 const STATUSES: ReadonlySet<string> = new Set<OrderStatus>([
   'new',
@@ -66,7 +74,7 @@ export function listingOf(query: ListingQuery): { fromUs?: number; toUs?: number
   }
 }
 
-function timeOf(text: string, field: string): number {
+export function timeOf(text: string, field: string): number {
   // A plus sign in a query string is read as a blank.
   const timeUs = parseTime(text.replace(' ', '+'))
   if (timeUs === undefined) throw new Problem('invalid_value', { field })

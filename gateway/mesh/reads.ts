@@ -2,8 +2,9 @@ import { type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
 import type { AccountRead, AccountReadResult } from '#mesh/protocol/accounts.ts'
 import type { MarketRead, MarketReadResult } from '#mesh/protocol/engine.ts'
 import type { Barrier, OrdersQuery, ResultOf } from '#mesh/protocol/orders.ts'
+import type { LiveStatsRead, LiveStatsResult, StatsQuery, StatsResultOf } from '#mesh/protocol/stats.ts'
 import { callRpc, callRpcPatiently, RpcError } from '#mesh/rpc.ts'
-import { Log, Rpc, STREAM_OF_LOG, slotFilter, slotReadSubject } from '#mesh/subjects.ts'
+import { Log, pusherReadSubject, Rpc, STREAM_OF_LOG, slotFilter, slotReadSubject } from '#mesh/subjects.ts'
 import { sleep } from '#mesh/time.ts'
 import { Problem } from '../problem.ts'
 import type { Slots } from './slots.ts'
@@ -19,6 +20,13 @@ export interface Reads {
   market<Read extends MarketRead>(slot: number, read: Read): Promise<Extract<MarketReadResult, { read: Read['read'] }>>
   /** From MySQL; with the barrier of `barrier()` never older than any answer that was given before. */
   history<Query extends OrdersQuery>(query: Query): Promise<ResultOf<Query>>
+  /** Candles and sums from MySQL. */
+  statistics<Query extends StatsQuery>(query: Query): Promise<StatsResultOf<Query>>
+  /** Candles and tickers of a market slot as they are now. */
+  liveStatistics<Read extends LiveStatsRead>(
+    slot: number,
+    read: Read,
+  ): Promise<Extract<LiveStatsResult, { read: Read['read'] }>>
   /** Where an account slot's log ends now. */
   barrier(slot: number): Promise<Barrier>
 }
@@ -65,6 +73,8 @@ export function createReads(nats: Bus, slots: Slots): Reads {
     account: (slot, read) => askOwner(Log.accounts, slot, read),
     market: (slot, read) => askOwner(Log.markets, slot, read),
     history: (query) => callRpcPatiently(nats, Rpc.ordersQuery, query, HISTORY_MS_MAX),
+    statistics: (query) => callRpcPatiently(nats, Rpc.statsQuery, query, HISTORY_MS_MAX),
+    liveStatistics: (slot, read) => callRpcPatiently(nats, pusherReadSubject('stats', slot), read, OWNER_MS_MAX),
     barrier: async (slot) => ({ slot, sequence: await lastSequenceOf(slot) }),
   }
 }

@@ -1,6 +1,7 @@
 import Type, { type TObject, type TSchema } from 'typebox'
 import * as common from './common.ts'
 import * as orders from './orders.ts'
+import { CandleFields, TickerFields } from './statistics.ts'
 
 const { CLOSED, decimal, Id, Instrument, nullable, Side, Time } = common
 
@@ -23,7 +24,7 @@ const Position = Type.String({
 const ChannelName = Type.String({
   maxLength: 64,
   description:
-    '`orderbook:<instrument>`, with `:10`, `:50` (default), `:500` or `:full` for its depth; `trades:<instrument>`, `ticker:<instrument>`, `bbo:<instrument>`; `orders`, `fills`, `balances`.',
+    '`orderbook:<instrument>`, with `:10`, `:50` (default), `:500` or `:full` for its depth; `trades:<instrument>`, `ticker:<instrument>`, `bbo:<instrument>`; `candles:<instrument>:<interval>` with `1s`, `1m`, `3m`, `5m`, `15m`, `30m`, `1h`, `2h`, `4h`, `6h`, `12h`, `1d`, `3d`, `1w` or `1M`; `orders`, `fills`, `balances`.',
   examples: ['orderbook:BTC-USDT:10'],
 })
 const Channels = Type.Array(ChannelName, { minItems: 1, maxItems: 500 })
@@ -121,6 +122,12 @@ const PublicTrade = Type.Object({
   takerSide: Side,
   time: Time,
 })
+const ToldCandles = Type.Array(
+  Type.Object({
+    ...CandleFields,
+    closed: Type.Boolean({ description: 'Its time is over. Should a trade come late, it is told once more.' }),
+  }),
+)
 const Private = {
   memberId: Id,
   position: Position,
@@ -189,21 +196,18 @@ export const SERVER_MESSAGES = {
   trades: told('trades', { channel: Type.String(), trades: Type.Array(PublicTrade) }, 'New trades, oldest first.'),
   ticker: told(
     'ticker',
-    {
-      channel: Type.String(),
-      time: Time,
-      open: nullable(decimal('')),
-      high: nullable(decimal('')),
-      low: nullable(decimal('')),
-      last: nullable(decimal('')),
-      volume: decimal('In base.'),
-      quoteVolume: decimal('In quote.'),
-      vwap: nullable(decimal('Mean price by volume, rounded down.')),
-      change: nullable(decimal('Last less open.')),
-      changePercent: nullable(decimal('Four decimals.')),
-      tradesCount: Type.Integer(),
-    },
+    { channel: Type.String(), ...TickerFields },
     'The last 24 hours, by the minute. At most four times a second.',
+  ),
+  'candles.snapshot': told(
+    'candles.snapshot',
+    { channel: Type.String(), candles: ToldCandles },
+    'The present candle and the one before it, as far as something was traded in them. First of all, and again after you could not take some: read what is between over HTTP.',
+  ),
+  candles: told(
+    'candles',
+    { channel: Type.String(), candles: ToldCandles },
+    'Candles that are new or another now, oldest first; each takes the place of the one with the same `start`. Where nothing is traded there is no candle. About four times a second.',
   ),
   bbo: told(
     'bbo',

@@ -11,6 +11,8 @@ describe('names of channels', () => {
       ['trades:BTC-USDT', 'trades', 'trades:BTC-USDT'],
       ['ticker:BTC-USDT', 'ticker', 'ticker:BTC-USDT'],
       ['bbo:BTC-USDT', 'bbo', 'bbo:BTC-USDT'],
+      ['candles:BTC-USDT:1m', 'candles', 'candles:BTC-USDT:1m'],
+      ['candles:BTC-USDT:1M', 'candles', 'candles:BTC-USDT:1M'],
       ['orders', 'orders', 'orders'],
       ['fills', 'fills', 'fills'],
       ['balances', 'balances', 'balances'],
@@ -30,6 +32,9 @@ describe('names of channels', () => {
       'trades:btc-usdt',
       'trades:BTC-USDT:10',
       'orderbook:BTC-USDT:20',
+      'candles:BTC-USDT',
+      'candles:BTC-USDT:2m',
+      'candles:BTC-USDT:1m:50',
     ]
     for (const text of [...wrong, 'orderbook:BTC-USDT:10:10', 'trades:BTC.USDT', 'trades:*', 'trades:>']) {
       assert.throws(

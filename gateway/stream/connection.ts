@@ -16,9 +16,9 @@ import type { Identity } from '../members/identity.ts'
 import { Problem, problemBody, problemOf } from '../problem.ts'
 import { type Checker, checkerOf } from '../schemas/check.ts'
 import { CLIENT_MESSAGES, type Op } from '../schemas/stream.ts'
-import { type Channel, type PrivateKind, parseChannel } from './channels.ts'
+import { type Channel, type PrivateKind, type PublicChannel, parseChannel } from './channels.ts'
 import type { PrivateFeeds, PrivateFollow, PrivateSink } from './private-feeds.ts'
-import type { PublicChannel, PublicFeeds } from './public-feeds.ts'
+import type { PublicFeeds } from './public-feeds.ts'
 import type { Sink } from './topic.ts'
 
 export interface StreamLimits {

@@ -62,9 +62,10 @@ describe('books on their way to clients', function () {
       }
     }) as never)
     const depths = { '10': 10, '50': 50, '500': 500, full: 5_000 } as const
-    const readers = Object.entries(depths).map(([name, depth]) => {
-      const reader = new Reader(depth)
-      feed.topic(`orderbook:AAA-BBB:${name}`, name as keyof typeof depths, 'orderbook').add(reader)
+    const readers = Object.entries(depths).map(([name, levels]) => {
+      const reader = new Reader(levels)
+      const depth = name as keyof typeof depths
+      feed.topic({ kind: 'orderbook', name: `orderbook:AAA-BBB:${name}`, instrument: 'AAA-BBB', depth }).add(reader)
       return reader
     })
     await feed.load()

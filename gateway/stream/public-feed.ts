@@ -9,8 +9,9 @@ import type {
   TickerPush,
   TradesPush,
 } from '#mesh/protocol/push.ts'
+import type { LiveStatsRead, LiveStatsResult } from '#mesh/protocol/stats.ts'
 import { BookView } from './book-view.ts'
-import { DEPTHS, type PublicKind } from './channels.ts'
+import { DEPTHS, type PublicChannel } from './channels.ts'
 import { bboJson, bookChangeJson, bookSnapshotJson, tickerJson, tradesJson } from './public-json.ts'
 import { type Source, Topic } from './topic.ts'
 
@@ -22,13 +23,16 @@ export interface Feed {
   load(): Promise<void>
   /** The market is this far by now. @returns whether something has been missed. */
   isBehind(sequence: number, tradeId: number): boolean
-  topic(name: string, depth: keyof typeof DEPTHS, kind: PublicKind): Topic
+  topic(channel: PublicChannel): Topic
   /** Closes a topic that nobody follows. @returns whether none is left */
   release(name: string): boolean
   readonly isUnused: boolean
 }
 
 type Ask = <Read extends PushMarketRead>(read: Read) => Promise<Extract<PushMarketResult, { read: Read['read'] }>>
+export type AskStats = <Read extends LiveStatsRead>(
+  read: Read,
+) => Promise<Extract<LiveStatsResult, { read: Read['read'] }>>
 
 /** Changes that arrive while the whole book is on its way, at most. */
 const WAITING_MAX = 10_000
@@ -51,7 +55,7 @@ async function notBefore<Answer>(
 }
 
 /** Who asks while it is under way gets one more run after it. */
-function oneAtATime(run: () => Promise<void>): () => Promise<void> {
+export function oneAtATime(run: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined
   let isAgain = false
   return async () => {
@@ -73,7 +77,7 @@ function oneAtATime(run: () => Promise<void>): () => Promise<void> {
 }
 
 /** Topics of one feed by the name of their channel. */
-class Topics {
+export class Topics {
   readonly all = new Map<string, Topic>()
 
   get(name: string, source: () => Source): Topic {
@@ -152,9 +156,10 @@ export class BookFeed implements Feed {
     return this.#waiting === undefined && sequence > this.#book.sequence
   }
 
-  topic(name: string, depth: keyof typeof DEPTHS, kind: PublicKind): Topic {
+  topic(channel: PublicChannel): Topic {
+    const { name, kind } = channel
     return this.#topics.get(name, () => {
-      const levels = kind === 'bbo' ? 1 : DEPTHS[depth]
+      const levels = 'depth' in channel && kind !== 'bbo' ? DEPTHS[channel.depth] : 1
       const source = new BookSource(
         name,
         this.#book,
@@ -298,7 +303,7 @@ export class TradesFeed implements Feed {
     return !this.#isLoading && tradeId > this.#lastId()
   }
 
-  topic(name: string): Topic {
+  topic({ name }: PublicChannel): Topic {
     return this.#topics.get(name, () => ({
       snapshot: () =>
         this.#isKnown
@@ -350,12 +355,12 @@ export class TradesFeed implements Feed {
 export class TickerFeed implements Feed {
   readonly #topics = new Topics()
   readonly #market: Market
-  readonly #ask: Ask
+  readonly #ask: AskStats
   #latest: TickerPush | undefined
   #latestVersion = 0
   #told: { readonly version: number; readonly ticker: TickerPush } | undefined
 
-  constructor(market: Market, ask: Ask) {
+  constructor(market: Market, ask: AskStats) {
     this.#market = market
     this.#ask = ask
   }
@@ -373,7 +378,7 @@ export class TickerFeed implements Feed {
     return this.#latest !== undefined && tradeId > this.#latest.tradeId
   }
 
-  topic(name: string): Topic {
+  topic({ name }: PublicChannel): Topic {
     return this.#topics.get(name, () => ({
       snapshot: () =>
         this.#told === undefined

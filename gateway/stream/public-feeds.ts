@@ -3,17 +3,15 @@ import type { NatsConnection, Subscription } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import type { Definitions } from '#mesh/edge/definitions.ts'
 import type { Market } from '#mesh/edge/market.ts'
-import type { PushMarketRead, PushMarketResult } from '#mesh/protocol/push.ts'
 import { callRpc } from '#mesh/rpc.ts'
 import { PushChannel, pusherReadSubject, pusherTakenSubject, pushSubject } from '#mesh/subjects.ts'
 import { marketNamed } from '../endpoints/parameters.ts'
-import type { Channel, PublicKind } from './channels.ts'
+import { CandlesFeed } from './candles-feed.ts'
+import type { PublicChannel, PublicKind } from './channels.ts'
 import { BookFeed, type Feed, TickerFeed, TradesFeed } from './public-feed.ts'
 import type { Sink } from './topic.ts'
 
-export type PublicChannel = Extract<Channel, { readonly kind: PublicKind }>
-
-/** What markets tell, asked of the pusher only while one of this gateway's connections follows it. */
+/** What markets tell, asked of its pusher only while one of this gateway's connections follows it. */
 export interface PublicFeeds {
   /** @throws Problem `market_unknown` */
   check(channel: PublicChannel): void
@@ -26,12 +24,12 @@ export interface PublicFeeds {
 interface Followed {
   readonly feed: Feed
   readonly subscription: Subscription
+  readonly pusher: Pusher
   readonly slot: number
   readonly instrument: string
   isClosed: boolean
 }
 
-const PUSHER = 'push-market'
 const ASK_MS_MAX = 2_000
 const RETRY_MS = 200
 /** How long a market is followed on that nobody wants any more: often somebody does again. */
@@ -39,11 +37,16 @@ const LINGER_MS = 5_000
 /** How often it is compared whether something got lost on the way without a trace, in milliseconds. */
 const COMPARE_MS = 5_000
 
-const PUSHED: Record<PublicKind, PushChannel> = {
-  orderbook: PushChannel.book,
-  bbo: PushChannel.book,
-  trades: PushChannel.trades,
-  ticker: PushChannel.ticker,
+const PUSHERS = ['push-market', 'stats'] as const
+type Pusher = (typeof PUSHERS)[number]
+
+/** Who tells what, and on which channel. */
+const PUSHED: Record<PublicKind, readonly [Pusher, PushChannel]> = {
+  orderbook: ['push-market', PushChannel.book],
+  bbo: ['push-market', PushChannel.book],
+  trades: ['push-market', PushChannel.trades],
+  ticker: ['stats', PushChannel.ticker],
+  candles: ['stats', PushChannel.candles],
 }
 
 class Closed extends Error {
@@ -52,7 +55,7 @@ class Closed extends Error {
 
 export function createPublicFeeds(nats: NatsConnection, definitions: Definitions, log: Logger): PublicFeeds {
   const all = new Map<string, Followed>()
-  const keyOf = ({ kind, instrument }: PublicChannel): string => pushSubject(PUSHED[kind], instrument)
+  const keyOf = ({ kind, instrument }: PublicChannel): string => pushSubject(PUSHED[kind][1], instrument)
 
   const load = (followed: Followed): void => {
     followed.feed.load().catch((err: unknown) => {
@@ -61,16 +64,12 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
   }
   const open = (channel: PublicChannel, market: Market): Followed => {
     const { marketSlot, instrument } = market.definition
-    const ask = async <Read extends PushMarketRead>(read: Read) => {
+    const [pusher] = PUSHED[channel.kind]
+    const ask = async <Result>(read: object): Promise<Result> => {
       for (;;) {
         if (followed.isClosed || nats.isClosed()) throw new Closed()
         try {
-          return await callRpc<Extract<PushMarketResult, { read: Read['read'] }>>(
-            nats,
-            pusherReadSubject(PUSHER, marketSlot),
-            read,
-            ASK_MS_MAX,
-          )
+          return await callRpc<Result>(nats, pusherReadSubject(pusher, marketSlot), read, ASK_MS_MAX)
         } catch {
           // Nobody owns the slot at present, or not yet this market: who does tells soon.
           await sleep(RETRY_MS)
@@ -83,7 +82,7 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
         if (error === null) feed.take(message.json())
       },
     })
-    const followed: Followed = { feed, subscription, slot: marketSlot, instrument, isClosed: false }
+    const followed: Followed = { feed, subscription, pusher, slot: marketSlot, instrument, isClosed: false }
     load(followed)
     return followed
   }
@@ -95,17 +94,12 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
     all.delete(key)
   }
 
-  const compare = async (slot: number): Promise<void> => {
-    const ofSlot = [...all.values()].filter((followed) => followed.slot === slot)
+  const compare = async (pusher: Pusher, slot: number): Promise<void> => {
+    const ofSlot = [...all.values()].filter((followed) => followed.pusher === pusher && followed.slot === slot)
     const instruments = [...new Set(ofSlot.map(({ instrument }) => instrument))]
     if (instruments.length === 0) return
-    const subject = pusherReadSubject(PUSHER, slot)
-    const { sequences } = await callRpc<Extract<PushMarketResult, { read: 'sequences' }>>(
-      nats,
-      subject,
-      { read: 'sequences', instruments },
-      ASK_MS_MAX,
-    )
+    const subject = pusherReadSubject(pusher, slot)
+    const { sequences } = await callRpc<Sequences>(nats, subject, { read: 'sequences', instruments }, ASK_MS_MAX)
     const bySlot = new Map(instruments.map((instrument, index) => [instrument, sequences[index] ?? [0, 0]]))
     for (const followed of ofSlot) {
       const [sequence = 0, tradeId = 0] = bySlot.get(followed.instrument) ?? []
@@ -114,15 +108,20 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
   }
   const compareAll = (): void => {
     // Who cannot be asked now is asked the next time.
-    for (const slot of new Set([...all.values()].map(({ slot }) => slot))) compare(slot).catch(() => {})
+    for (const pusher of PUSHERS) {
+      const slots = new Set([...all.values()].filter((one) => one.pusher === pusher).map(({ slot }) => slot))
+      for (const slot of slots) compare(pusher, slot).catch(() => {})
+    }
   }
-  const taken = nats.subscribe(pusherTakenSubject(PUSHER, '*'), {
-    callback: (error, message) => {
-      if (error !== null) return
-      const slot = Number(message.subject.slice(message.subject.lastIndexOf('.') + 1))
-      for (const followed of all.values()) if (followed.slot === slot) load(followed)
-    },
-  })
+  const taken = PUSHERS.map((pusher) =>
+    nats.subscribe(pusherTakenSubject(pusher, '*'), {
+      callback: (error, message) => {
+        if (error !== null) return
+        const slot = Number(message.subject.slice(message.subject.lastIndexOf('.') + 1))
+        for (const one of all.values()) if (one.pusher === pusher && one.slot === slot) load(one)
+      },
+    }),
+  )
   void (async () => {
     for await (const { type } of nats.status())
       if (type === 'reconnect') for (const followed of all.values()) load(followed)
@@ -139,18 +138,18 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
         followed = open(channel, market)
         all.set(key, followed)
       }
-      followed.feed.topic(channel.name, channel.depth, channel.kind).add(sink)
+      followed.feed.topic(channel).add(sink)
     },
     leave: (channel, sink) => {
       const key = keyOf(channel)
       const followed = all.get(key)
       if (followed === undefined) return
-      followed.feed.topic(channel.name, channel.depth, channel.kind).delete(sink)
+      followed.feed.topic(channel).delete(sink)
       if (followed.feed.release(channel.name)) setTimeout(() => closeUnused(key, followed), LINGER_MS).unref()
     },
     stop: () => {
       clearInterval(comparing)
-      taken.unsubscribe()
+      for (const subscription of taken) subscription.unsubscribe()
       for (const followed of all.values()) {
         followed.isClosed = true
         followed.subscription.unsubscribe()
@@ -160,7 +159,9 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
   }
 }
 
-function feedOf(kind: PublicKind, market: Market, ask: ConstructorParameters<typeof BookFeed>[1]): Feed {
+type Sequences = { readonly sequences: readonly (readonly [sequence: number, tradeId: number])[] }
+
+function feedOf(kind: PublicKind, market: Market, ask: <Result>(read: object) => Promise<Result>): Feed {
   switch (kind) {
     case 'orderbook':
     case 'bbo':
@@ -169,5 +170,7 @@ function feedOf(kind: PublicKind, market: Market, ask: ConstructorParameters<typ
       return new TradesFeed(market, ask)
     case 'ticker':
       return new TickerFeed(market, ask)
+    case 'candles':
+      return new CandlesFeed(market, ask)
   }
 }

@@ -3,6 +3,7 @@ import { formatMinor, formatSteps } from '#mesh/edge/decimal.ts'
 import type { Market } from '#mesh/edge/market.ts'
 import { formatTime } from '#mesh/edge/time.ts'
 import type { PublicTrade, TickerPush } from '#mesh/protocol/push.ts'
+import type { CandleLine, CandleNews } from '#mesh/protocol/stats.ts'
 import { type BookView, CHECKSUM_LEVELS, checksumOf, type ViewChange } from './book-view.ts'
 
 /** Public messages as JSON. All that goes in is digits and names that a pattern has checked, so nothing needs escaping. */
@@ -77,13 +78,17 @@ const MEAN_EXTRA_SCALE = 8
 /** Decimals of a change in per cent. */
 const PERCENT_SCALE = 4
 
-export function tickerJson(channel: string, ticker: TickerPush, market: Market): string {
-  const { tick, lot, quoteMinorPerTickLot, quoteScale } = market
+export const tickerJson = (channel: string, ticker: TickerPush, market: Market): string =>
+  `{"type":"ticker","channel":"${channel}",${tickerFields(ticker, market)}}`
+
+/** As over HTTP. */
+export function tickerFields(ticker: TickerPush, market: Market): string {
+  const { tick } = market
   const price = (ticks: number | null): string => (ticks === null ? 'null' : `"${formatSteps(ticks, tick)}"`)
   const lots = BigInt(ticker.lots)
   const tickLots = BigInt(ticker.tickLots)
-  const volume = formatMinor((lots * lot.unitsBig).toString(), lot.scale)
-  const quoteVolume = formatMinor((tickLots * quoteMinorPerTickLot).toString(), quoteScale)
+  const volume = volumeOf(lots, market)
+  const quoteVolume = quoteVolumeOf(tickLots, market)
   const vwap =
     lots === 0n
       ? 'null'
@@ -96,9 +101,38 @@ export function tickerJson(channel: string, ticker: TickerPush, market: Market):
     moved === undefined || openTicks === null
       ? 'null'
       : `"${formatMinor(((BigInt(moved) * 10n ** BigInt(PERCENT_SCALE + 2)) / BigInt(openTicks)).toString(), PERCENT_SCALE)}"`
-  return `{"type":"ticker","channel":"${channel}","time":${timeJson(ticker.timeUs)},"open":${price(openTicks)},"high":${price(
+  return `"time":${timeJson(ticker.timeUs)},"open":${price(openTicks)},"high":${price(
     ticker.highTicks,
-  )},"low":${price(ticker.lowTicks)},"last":${price(lastTicks)},"volume":"${volume}","quoteVolume":"${quoteVolume}","vwap":${vwap},"change":${change},"changePercent":${changePercent},"tradesCount":${ticker.tradesCount}}`
+  )},"low":${price(ticker.lowTicks)},"last":${price(lastTicks)},"volume":"${volume}","quoteVolume":"${quoteVolume}","vwap":${vwap},"change":${change},"changePercent":${changePercent},"tradesCount":${ticker.tradesCount}`
+}
+
+/** Of lots, in base. */
+export const volumeOf = (lots: bigint, { lot }: Market): string =>
+  formatMinor((lots * lot.unitsBig).toString(), lot.scale)
+
+/** Of ticks × lots, in quote. */
+export const quoteVolumeOf = (tickLots: bigint, { quoteMinorPerTickLot, quoteScale }: Market): string =>
+  formatMinor((tickLots * quoteMinorPerTickLot).toString(), quoteScale)
+
+/** As over HTTP. */
+export function candleFields(candle: CandleLine, market: Market): string {
+  const [startS, openTicks, highTicks, lowTicks, closeTicks, lots, tickLots, trades] = candle
+  const price = (ticks: number): string => formatSteps(ticks, market.tick)
+  const volume = volumeOf(BigInt(lots), market)
+  const quoteVolume = quoteVolumeOf(BigInt(tickLots), market)
+  return `"start":"${formatTime(startS * 1_000_000)}","open":"${price(openTicks)}","high":"${price(highTicks)}","low":"${price(
+    lowTicks,
+  )}","close":"${price(closeTicks)}","volume":"${volume}","quoteVolume":"${quoteVolume}","trades":${trades}`
+}
+
+export function candlesJson(
+  type: 'candles.snapshot' | 'candles',
+  channel: string,
+  candles: readonly CandleNews[],
+  market: Market,
+): string {
+  const all = candles.map(([, candle, closed]) => `{${candleFields(candle, market)},"closed":${closed === 1}}`)
+  return `{"type":"${type}","channel":"${channel}","candles":[${all.join()}]}`
 }
 
 const timeJson = (timeUs: number): string => (timeUs === 0 ? 'null' : `"${formatTime(timeUs)}"`)

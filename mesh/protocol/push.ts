@@ -36,11 +36,10 @@ export interface TickerPush {
   readonly tradesCount: number
 }
 
-/** What push-market is asked for. */
+/** What push-market is asked for, on `rpc.push-market.<slot>.read`. */
 export type PushMarketRead =
   | { readonly read: 'book'; readonly instrument: string }
   | { readonly read: 'trades'; readonly instrument: string }
-  | { readonly read: 'ticker'; readonly instrument: string }
   /** How far each of these markets is. */
   | { readonly read: 'sequences'; readonly instruments: readonly string[] }
 
@@ -53,7 +52,6 @@ export type PushMarketResult =
       readonly asks: readonly Level[]
     }
   | { readonly read: 'trades'; readonly trades: TradesPush }
-  | { readonly read: 'ticker'; readonly ticker: TickerPush }
   /** [sequence of the book, id of the last trade], 0 for a market that is not there. */
   | { readonly read: 'sequences'; readonly sequences: readonly (readonly [number, number])[] }
 

@@ -32,7 +32,6 @@ await runService('push-market', async (service) => {
         store,
         tell: (subject, payload) => nats.publish(subject, payload),
         saveMs: config.saveMs,
-        nowUs: () => Date.now() * 1_000,
         nowMs: () => performance.now(),
         // The log's beginning may have been trimmed.
         onBroken: () => next.set(slot, from.frameSequence === 0 ? fromEngine : fromFirstFrame),

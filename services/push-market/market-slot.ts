@@ -15,36 +15,26 @@ interface MarketSlotOptions {
   readonly store: CheckpointStore
   readonly tell: (subject: string, payload: string) => void
   readonly saveMs: number
-  readonly nowUs: () => number
   readonly nowMs: () => number
   /** The frames do not go on from where the markets were. */
   readonly onBroken: () => void
 }
-
-/** A market's ticker is told at most this often, in milliseconds. */
-const TICKER_MS = 250
-const MINUTE_US = 60_000_000
 
 /** The markets of one engine slot, and what is told of them. */
 export class MarketSlot implements PushedSlot<MarketEvent> {
   readonly afterFrame: number
   readonly #options: MarketSlotOptions
   readonly #markets: Map<string, MarketFace>
-  /** Whose ticker is to be told, and when each was. */
-  readonly #traded = new Set<string>()
-  readonly #tickerAtMs = new Map<string, number>()
   /** Changed since they were saved. */
   readonly #unsaved = new Set<string>()
   #last: { readonly frameSequence: number; readonly frameHash: number } | undefined
   #savedAtMs: number
-  #minute: number
 
   constructor(options: MarketSlotOptions) {
     this.#options = options
     this.afterFrame = options.from.frameSequence
     this.#markets = options.from.markets
     this.#savedAtMs = options.nowMs()
-    this.#minute = Math.floor(options.nowUs() / MINUTE_US)
   }
 
   take({ header, events }: Frame<MarketEvent>, frameSequence: number, tells: boolean): void {
@@ -64,13 +54,11 @@ export class MarketSlot implements PushedSlot<MarketEvent> {
     for (const [instrument, market] of touched) {
       const { book, trades } = market.news(header.timeUs)
       this.#unsaved.add(instrument)
-      if (trades.length > 0) this.#traded.add(instrument)
       if (!tells) continue
       if (book !== undefined) this.#tell(PushChannel.book, instrument, book)
       if (trades.length > 0) this.#tell(PushChannel.trades, instrument, trades)
     }
     this.#last = { frameSequence, frameHash: header.hash }
-    if (tells) this.#tellTickers()
   }
 
   onTrimmed(): void {
@@ -93,19 +81,11 @@ export class MarketSlot implements PushedSlot<MarketEvent> {
         return { read: 'book', ...market.book() }
       case 'trades':
         return { read: 'trades', trades: market.trades }
-      case 'ticker':
-        return { read: 'ticker', ticker: market.ticker.at(this.#options.nowUs()) }
     }
   }
 
   async tick(): Promise<void> {
-    const { nowMs, nowUs, saveMs } = this.#options
-    const minute = Math.floor(nowUs() / MINUTE_US)
-    if (minute !== this.#minute) {
-      this.#minute = minute
-      for (const [instrument, market] of this.#markets) if (market.ticker.expire(nowUs())) this.#traded.add(instrument)
-    }
-    this.#tellTickers()
+    const { nowMs, saveMs } = this.#options
     if (nowMs() - this.#savedAtMs >= saveMs) await this.#save()
   }
 
@@ -121,16 +101,6 @@ export class MarketSlot implements PushedSlot<MarketEvent> {
       this.#unsaved.add(instrument)
     }
     return market
-  }
-
-  #tellTickers(): void {
-    const nowMs = this.#options.nowMs()
-    for (const instrument of this.#traded) {
-      if (nowMs - (this.#tickerAtMs.get(instrument) ?? 0) < TICKER_MS) continue
-      this.#traded.delete(instrument)
-      this.#tickerAtMs.set(instrument, nowMs)
-      this.#tell(PushChannel.ticker, instrument, this.#marketOf(instrument).ticker.at(this.#options.nowUs()))
-    }
   }
 
   #tell(channel: PushChannel, instrument: string, message: object): void {
@@ -158,7 +128,7 @@ export class MarketSlot implements PushedSlot<MarketEvent> {
 
 const Closed = { additionalProperties: false } as const
 const Instrument = Type.String({ maxLength: 32 })
-const OfMarket = Type.Union([Type.Literal('book'), Type.Literal('trades'), Type.Literal('ticker')])
+const OfMarket = Type.Union([Type.Literal('book'), Type.Literal('trades')])
 const ReadRequest = Type.Union([
   Type.Object({ read: OfMarket, instrument: Instrument }, Closed),
   Type.Object({ read: Type.Literal('sequences'), instruments: Type.Array(Instrument, { maxItems: 10_000 }) }, Closed),

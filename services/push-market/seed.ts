@@ -11,7 +11,7 @@ const ASK_MS_MAX = 3_000
 
 /**
  * The markets of a slot as their engine has them, where neither a stored state nor the whole log is there any more: books to the
- * engine's bound, the latest trades, and tickers that begin with these.
+ * engine's bound, and the latest trades.
  */
 export async function seedFromEngine(nats: Bus, slot: number): Promise<Checkpoint> {
   const ask = <Read extends MarketRead>(read: Read) =>
@@ -28,18 +28,7 @@ export async function seedFromEngine(nats: Bus, slot: number): Promise<Checkpoin
     const { sequence, timeUs, bids, asks } = await ask({ read: 'orderbook', instrument, levelsMax: LEVELS_MAX })
     const { trades } = await ask({ read: 'trades', instrument, tradesMax: TRADES_KEPT })
     const oldestFirst = [...trades].reverse()
-    const [first] = oldestFirst
-    const market = MarketFace.restore({
-      sequence,
-      timeUs,
-      bids,
-      asks,
-      trades: [],
-      ticker: { tradeId: first === undefined ? 0 : first.tradeId - 1, lastTicks: 0, minutes: [] },
-    })
-    for (const trade of oldestFirst) market.take({ type: 'Traded', instrument, ...trade })
-    market.news(timeUs)
-    markets.set(instrument, market)
+    markets.set(instrument, MarketFace.restore({ sequence, timeUs, bids, asks, trades: oldestFirst }))
   }
   return { frameSequence: last?.seq ?? 0, markets }
 }

@@ -63,6 +63,7 @@ const MORE_SERVICES = {
   'push-accounts': 'services/push-accounts/main.ts',
   'push-market': 'services/push-market/main.ts',
   'push-orders': 'services/push-orders/main.ts',
+  stats: 'services/stats/main.ts',
 } as const
 
 const SCRIPTS = { ...SERVICES, ...MORE_SERVICES }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { type BookChange, DepthBook, type Level } from '#mesh/domain/depth-book.ts'
 import type { MarketEvent } from '#mesh/protocol/engine.ts'
 import type { BookPush, PublicTrade, TradesPush } from '#mesh/protocol/push.ts'
-import { type StoredTicker, Ticker } from './ticker.ts'
 
 /** Trades that whoever subscribes is given first. */
 export const TRADES_KEPT = 100
@@ -14,7 +13,6 @@ export interface StoredMarket {
   readonly bids: readonly Level[]
   readonly asks: readonly Level[]
   readonly trades: TradesPush
-  readonly ticker: StoredTicker
 }
 
 /** What a frame brought of a market. */
@@ -26,7 +24,6 @@ export interface MarketNews {
 /** One market's public face, from its events. What it has already it passes over, so it may be fed from anywhere before that. */
 export class MarketFace {
   readonly #book = new DepthBook()
-  #ticker = new Ticker()
   #trades: PublicTrade[] = []
   #timeUs = 0
   #changes: BookChange[] = []
@@ -35,26 +32,22 @@ export class MarketFace {
   static restore(stored: StoredMarket): MarketFace {
     const market = new MarketFace()
     market.#book.reset(stored.sequence, stored.bids, stored.asks)
-    market.#ticker = Ticker.restore(stored.ticker)
     market.#trades = [...stored.trades]
     market.#timeUs = stored.timeUs
     return market
   }
 
   store(): StoredMarket {
-    return { ...this.book(), trades: this.#trades, ticker: this.#ticker.store() }
+    return { ...this.book(), trades: this.#trades }
   }
 
   get sequence(): number {
     return this.#book.sequence
   }
 
+  /** Of the last trade, 0 before the first. */
   get tradeId(): number {
-    return this.#ticker.tradeId
-  }
-
-  get ticker(): Ticker {
-    return this.#ticker
+    return this.#trades.at(-1)?.tradeId ?? 0
   }
 
   get trades(): TradesPush {
@@ -71,9 +64,9 @@ export class MarketFace {
   take(event: Extract<MarketEvent, { type: 'Traded' | 'BookChanged' }>): void {
     if (event.type === 'Traded') {
       const { tradeId, priceTicks, lots, takerSide, timeUs } = event
-      if (tradeId <= this.#ticker.tradeId) return
+      if (tradeId <= this.tradeId) return
+      assert.equal(tradeId, this.tradeId + 1, 'trades come without a gap')
       const trade: PublicTrade = { tradeId, priceTicks, lots, takerSide, timeUs }
-      this.#ticker.add(trade)
       this.#newTrades.push(trade)
       this.#trades.push(trade)
       if (this.#trades.length > TRADES_KEPT) this.#trades.shift()

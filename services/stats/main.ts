@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { migrate } from '#mesh/migrate.ts'
+import { createPool } from '#mesh/mysql.ts'
+import { watchProgress } from '#mesh/projection/progress.ts'
+import { runProjection } from '#mesh/projection/runtime.ts'
+import type { AccountEvent } from '#mesh/protocol/accounts.ts'
+import type { MarketEvent } from '#mesh/protocol/engine.ts'
+import { runPusher } from '#mesh/push/runtime.ts'
+import { serveRpc } from '#mesh/rpc.ts'
+import { runService } from '#mesh/service.ts'
+import { ensureStreams } from '#mesh/streams.ts'
+import { Log, Rpc } from '#mesh/subjects.ts'
+import { envToConfig } from './config.ts'
+import { CandleRows } from './domain/candle-rows.ts'
+import { MemberRows } from './domain/member-rows.ts'
+import { createHandler } from './handler.ts'
+import { LiveSlot } from './live-slot.ts'
+import { keepRetention } from './retention.ts'
+import { CANDLES_PROJECTION, loadSlot, MEMBERS_PROJECTION } from './stored.ts'
+
+const QUEUE = 'stats'
+const MIGRATE_RETRY_MS = 1_000
+
+await runService('stats', async (service) => {
+  const config = envToConfig(service.env)
+  const { nats, log, shutdown } = service
+  const { mysqlUrl, accountSlots, marketSlots } = config
+  await ensureStreams(nats, config)
+  const pool = createPool(mysqlUrl)
+  service.onStop(() => pool.end())
+  service.ready('schema', false)
+  service.ready('slots', false)
+  const nowUs = (): number => Date.now() * 1_000
+  const nowS = (): number => Math.floor(Date.now() / 1_000)
+
+  const onFailure = (err: unknown): void => log.warn({ err }, 'a query failed')
+  const progress = watchProgress(pool, MEMBERS_PROJECTION, (slot) => members?.hurry(slot))
+  serveRpc(nats, Rpc.statsQuery, QUEUE, createHandler({ pool, nowS, passed: progress.passed, onFailure }), onFailure)
+
+  let members: ReturnType<typeof runProjection> | undefined
+  const begin = async (): Promise<void> => {
+    while (!shutdown.aborted) {
+      try {
+        await migrate(mysqlUrl, log)
+        break
+      } catch (err) {
+        log.warn({ err }, 'the schema is brought up to date as soon as MySQL is there')
+        await sleep(MIGRATE_RETRY_MS, undefined, { signal: shutdown }).catch(() => {})
+      }
+    }
+    if (shutdown.aborted) return
+    service.ready('schema', true)
+    const written = { service, mysqlUrl, pool }
+    runProjection<MarketEvent>({
+      ...written,
+      name: CANDLES_PROJECTION,
+      source: Log.markets,
+      slots: marketSlots,
+      newBatch: (slot) => new CandleRows(slot),
+    })
+    members = runProjection<AccountEvent>({
+      ...written,
+      name: MEMBERS_PROJECTION,
+      source: Log.accounts,
+      slots: accountSlots,
+      newBatch: () => new MemberRows(),
+      onWritten: progress.written,
+    })
+    void keepRetention({ pool, hours: config.secondsKeptHours, nowS }, log, shutdown)
+    await runPusher<MarketEvent>({
+      service,
+      name: 'stats',
+      source: Log.markets,
+      slots: marketSlots,
+      replicas: config.replicas,
+      open: async (slot) => {
+        const { afterFrame, markets } = await loadSlot(pool, slot, nowS())
+        log.info({ slot, frameSequence: afterFrame, markets: markets.size }, 'reading frames')
+        const tell = (subject: string, payload: string): void => nats.publish(subject, payload)
+        return new LiveSlot({ afterFrame, markets, tell, nowUs, nowMs: () => performance.now() })
+      },
+    })
+  }
+  begin().catch(service.fail)
+})
