@@ -5,13 +5,20 @@ const portMin = 20_000
 const portMax = 32_767
 
 const given = new Set<number>()
+let range = { from: portMin, count: portMax - portMin }
 
 export const loopback = '127.0.0.1'
+
+/** From here on this process takes its ports from one of `parts` equal parts of the range: another process has the others. */
+export function takePortsOf(part: number, parts: number): void {
+  const count = Math.floor((portMax - portMin) / parts)
+  range = { from: portMin + (part % parts) * count, count }
+}
 
 /** A TCP port of the loopback interface that nobody listens on now and that was not given away before. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const port = portMin + Math.floor(Math.random() * (portMax - portMin))
+    const port = range.from + Math.floor(Math.random() * range.count)
     if (given.has(port) || !(await isPortFree(port))) continue
     given.add(port)
     return port

@@ -5,14 +5,15 @@ import { type OwnedProcess, startProcess } from './child-process.ts'
 import { projectDirectory, which } from './directories.ts'
 import { freePort, loopback } from './ports.ts'
 import { answersHttp } from './probe.ts'
+import type { Report } from './programs.ts'
 
 export type PrometheusPrograms = { prometheus: string; promtool: string }
 
 /** Undefined where they are not and cannot be installed: nothing of ours needs Prometheus to run. */
-export async function prometheusPrograms(): Promise<PrometheusPrograms | undefined> {
+export async function prometheusPrograms(report: Report = () => {}): Promise<PrometheusPrograms | undefined> {
   const found = installed()
   if (found !== undefined || !canApt()) return found
-  await aptInstall([['prometheus']], () => {}).catch(() => {})
+  await aptInstall([['prometheus']], report).catch(() => {})
   return installed()
 }
 
