@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
 import type { Server } from '@hapi/hapi'
+import { fileHandler } from './files.ts'
 
 /** Swagger UI's own files, from its package; nothing is fetched from anywhere else. */
 const FILES = { 'swagger-ui-bundle.js': 'text/javascript', 'swagger-ui.css': 'text/css' } as const
@@ -36,24 +36,8 @@ export async function serveDocs(
   server: Server,
   documents: readonly [first: Document, ...others: Document[]],
 ): Promise<void> {
-  const add = (path: string, type: string, content: string | Buffer): void => {
-    const zipped = gzipSync(content)
-    server.route({
-      method: 'GET',
-      path,
-      handler: (request, h) => {
-        const takesGzip = /\bgzip\b/.test(String(request.headers['accept-encoding']))
-        const response = h
-          .response(takesGzip ? zipped : content)
-          .type(type)
-          .header('content-security-policy', POLICY)
-          .header('x-content-type-options', 'nosniff')
-          .header('cache-control', 'no-cache')
-          .header('vary', 'accept-encoding')
-        return takesGzip ? response.header('content-encoding', 'gzip') : response
-      },
-    })
-  }
+  const add = (path: string, type: string, content: string | Buffer): void =>
+    server.route({ method: 'GET', path, handler: fileHandler({ type, content, policy: POLICY }) })
   for (const [path, document] of documents) add(path, 'application/json', JSON.stringify(document))
   add('/docs', 'text/html', PAGE)
   add('/docs/start.js', 'text/javascript', START(documents[0][0]))
