@@ -6,6 +6,7 @@ import { createIds } from '#mesh/ids.ts'
 import { createReplyListener } from '#mesh/replies.ts'
 import { runService } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
+import { traceRedis } from '#mesh/telemetry/clients.ts'
 import { createTokenVerifier } from '#mesh/tokens.ts'
 import { envToConfig } from './config.ts'
 import { adminEndpoints } from './endpoints/admin.ts'
@@ -37,13 +38,14 @@ import { createPublicFeeds } from './stream/public-feeds.ts'
 import { createStream } from './stream/stream.ts'
 
 await runService('gateway', async (service) => {
-  const { nats, log, instanceId, env } = service
+  const { nats, log, instanceId, env, telemetry } = service
   const config = envToConfig(env)
   const { shape } = config
   await ensureStreams(nats, shape)
 
   const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl)
   redis?.on('error', (err) => log.warn({ err }, 'Redis is out of reach'))
+  if (redis !== undefined) traceRedis(redis, telemetry)
   const verifier = createTokenVerifier({
     nats,
     log,
@@ -59,7 +61,7 @@ await runService('gateway', async (service) => {
   const ids = createIds(nats)
   const publisher = createCommandPublisher(nats)
   const replies = createReplyListener(nats, instanceId)
-  const commander = createCommander(publisher, replies, config.resultMsMax)
+  const commander = createCommander(publisher, replies, config.resultMsMax, telemetry)
   const reads = createReads(nats, slots)
   const orderReads = createOrderReads(reads)
   const trading = createTrading({
@@ -93,6 +95,7 @@ await runService('gateway', async (service) => {
     requestId: createRequestIds(instanceId),
     isStopping: () => service.shutdown.aborted,
     log,
+    telemetry,
   }
   const orderEndpoints = tradingEndpoints({ trading, reads: orderReads, definitions })
   const publicFeeds = createPublicFeeds(nats, definitions, log)
@@ -115,7 +118,7 @@ await runService('gateway', async (service) => {
     inFlight.set(admission.inFlight)
     streamConnections.set(stream.connectionsCount)
   })
-  const cache = createPublicCache(redis)
+  const cache = createPublicCache(redis, telemetry)
   const server = await createGatewayServer({
     host: config.host,
     port: config.port,

@@ -6,9 +6,11 @@ import type { Code } from './codes.ts'
 import { serveDocs } from './http/docs.ts'
 import type { Endpoint } from './http/endpoint.ts'
 import { type Gate, serve, write } from './http/serve.ts'
+import { endTrace } from './http/tracing.ts'
 import { openapiOf } from './openapi.ts'
 import { problemAnswer } from './problem.ts'
 import type { Stream } from './stream/stream.ts'
+import { servePage } from './trading-page/serve-page.ts'
 
 export const PREFIX = '/api/v3'
 const STREAM_PATH = `${PREFIX}/stream`
@@ -78,6 +80,7 @@ export async function createGatewayServer({
     [`${PREFIX}/openapi.json`, openapiOf(endpoints, PREFIX)],
     [`${PREFIX}/asyncapi.json`, asyncapiOf(STREAM_PATH)],
   ])
+  await servePage(server)
   server.route({
     method: 'GET',
     path: STREAM_PATH,
@@ -113,7 +116,10 @@ function answerWhatHapiRefuses(server: Server, gate: Gate): void {
     const { req, res } = request.raw
     const requestId = gate.requestId(req.headers['x-request-id'])
     if (code === 'internal_error') gate.log.error({ err: response, requestId }, 'a request failed in Hapi')
-    write(res, problemAnswer(code), requestId, gate.isStopping())
+    const trace = gate.telemetry?.begin(req.headers)
+    const answer = problemAnswer(code)
+    write(res, answer, requestId, gate.isStopping(), trace)
+    if (trace !== undefined) endTrace(trace, `${req.method} no route`, answer, gate.log)
     return h.abandon
   })
 }

@@ -4,6 +4,7 @@ import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { archivedPart, readBoth } from './archive/attached.ts'
 import { openReader } from './stream-reader.ts'
 import { ensureStreams, type MeshShape, raiseReplicas } from './streams.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
 import { systemTime, type Time } from './time.ts'
 
 /**
@@ -16,12 +17,18 @@ export interface Bus {
     subject: string,
     options: { readonly queue?: string; readonly callback: (error: Error | null, message: BusMessage) => void },
   ): BusSubscription
-  request(subject: string, payload: string, options: { readonly timeout: number }): Promise<BusMessage>
+  request(
+    subject: string,
+    payload: string,
+    options: { readonly timeout: number; readonly headers?: MsgHdrs },
+  ): Promise<BusMessage>
   status(): AsyncIterable<{ readonly type: string }>
   isClosed(): boolean
   isDraining(): boolean
   readonly streams?: Streams
   readonly time?: Time
+  /** Where tracing is on. */
+  readonly telemetry?: Telemetry
   /** Where answers go, if not to the client's usual place. */
   readonly inboxPrefix?: string | undefined
 }
@@ -35,7 +42,7 @@ export interface BusSubscription {
 export interface BusMessage {
   readonly subject: string
   readonly data: Uint8Array
-  readonly headers?: { readonly code: number } | undefined
+  readonly headers?: { readonly code: number; get?(name: string): string } | undefined
   string(): string
   json<T>(): T
   respond(payload: string): void
@@ -101,6 +108,8 @@ export interface BucketStore {
 }
 
 export const timeOf = (bus: Bus): Time => bus.time ?? systemTime
+
+export const telemetryOf = (bus: Bus): Telemetry | undefined => bus.telemetry
 
 /** `answerMsMax`: how long an answer of the server is waited for, in milliseconds. Default 5000. */
 export const streamsOf = (bus: Bus, answerMsMax?: number): Streams =>

@@ -1,9 +1,11 @@
-import { type Bus, timeOf } from './bus.ts'
+import { type Bus, telemetryOf, timeOf } from './bus.ts'
 import { COUNT_BUCKETS, gauge, histogram } from './metrics.ts'
 import { encodeLine } from './protocol/compact.ts'
 import { RpcError } from './rpc.ts'
 import { createStore, StoreRefused } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
+import { encodeTraces } from './telemetry/beside.ts'
+import type { Appending } from './telemetry/telemetry.ts'
 
 /** Where a command was stored: the stream's sequence and its place in the message. */
 export interface Stored {
@@ -29,15 +31,24 @@ const ACK_MS_MAX = 2_000
 const batchItems = histogram('exchange_command_batch_items', 'Commands per message to a log.', [], COUNT_BUCKETS)
 const unacknowledged = gauge('exchange_commands_unacknowledged', 'Commands that the log has not acknowledged yet.', [])
 
+interface Waiting {
+  resolve: (stored: Stored) => void
+  reject: (error: Error) => void
+  appending: Appending | undefined
+}
+
 interface Batch {
   readonly subject: string
   lines: string[]
   chars: number
-  waiting: { resolve: (stored: Stored) => void; reject: (error: Error) => void }[]
+  waiting: Waiting[]
+  /** Places and spans of the sampled ones. */
+  traces: [index: number, span: string][] | undefined
 }
 
 export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): CommandPublisher {
   const { soon } = timeOf(nats)
+  const telemetry = telemetryOf(nats)
   const store = createStore(nats, ackMsMax)
   const open = new Map<string, Batch>()
   let scheduled = false
@@ -52,14 +63,20 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
     batchItems.observe(count)
     unacknowledged.inc(count)
     try {
-      const sequence = await store.append(batch.subject, batch.lines.join('\n'))
+      const traces = batch.traces === undefined ? undefined : encodeTraces(batch.traces)
+      const sequence = await store.append(batch.subject, batch.lines.join('\n'), undefined, traces)
       for (let index = 0; index < batch.waiting.length; index++) {
-        batch.waiting[index]?.resolve({ sequence, index })
+        const one = batch.waiting[index]
+        one?.appending?.stored(sequence)
+        one?.resolve({ sequence, index })
       }
     } catch (error) {
       const code = error instanceof StoreRefused ? 'publish_refused' : 'publish_unknown'
       const failure = new RpcError(code, `No ack from the log: ${String(error)}`)
-      for (const { reject } of batch.waiting) reject(failure)
+      for (const { reject, appending } of batch.waiting) {
+        appending?.failed(code)
+        reject(failure)
+      }
     } finally {
       unacknowledged.dec(count)
     }
@@ -76,12 +93,17 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
           batch = undefined
         }
         if (batch === undefined) {
-          batch = { subject, lines: [], chars: 0, waiting: [] }
+          batch = { subject, lines: [], chars: 0, waiting: [], traces: undefined }
           open.set(subject, batch)
+        }
+        const appending = telemetry?.active()?.append?.(item)
+        if (appending?.span !== undefined) {
+          batch.traces ??= []
+          batch.traces.push([batch.lines.length, appending.span])
         }
         batch.lines.push(line)
         batch.chars += line.length + 1
-        batch.waiting.push({ resolve, reject })
+        batch.waiting.push({ resolve, reject, appending })
         if (!scheduled) {
           scheduled = true
           soon(flush)

@@ -1,7 +1,9 @@
 import { PubHeaders } from '@nats-io/jetstream'
-import { type Bus, streamsOf } from './bus.ts'
+import { type Bus, streamsOf, telemetryOf } from './bus.ts'
 import { decodeEvent } from './protocol/compact.ts'
 import { EVENTS_STREAM, framesSubject, type Log } from './subjects.ts'
+import { decodeTraces, TRACES_HEADER } from './telemetry/beside.ts'
+import type { FrameTraces } from './telemetry/frames.ts'
 
 /** [sequence in the slot's log, item in that message, event of that item], each from 0 but the sequence. */
 export type Position = readonly [sequence: number, item: number, event: number]
@@ -24,6 +26,8 @@ export interface FrameHeader {
 export interface Frame<Event> {
   readonly header: FrameHeader
   readonly events: readonly (Event & { readonly position: Position })[]
+  /** Where tracing is on, and some of its events are of sampled orders. */
+  readonly traces?: FrameTraces
 }
 
 /** Line 1 is the header, each further line one event with its position. */
@@ -67,12 +71,15 @@ export async function followFrames<Event>(
   afterStreamSequence: number,
   onFrame: (frame: Frame<Event>, streamSequence: number, previousSequence: number | undefined) => void | Promise<void>,
 ): Promise<FrameReader> {
+  const isTraced = telemetryOf(nats) !== undefined
   const messages = await streamsOf(nats).read(EVENTS_STREAM, framesSubject(log, slot), afterStreamSequence + 1)
   const done = (async () => {
     for await (const message of messages) {
       const expected = message.headers?.get(PubHeaders.ExpectedLastSubjectSequenceHdr)
       const previous = expected ? Number(expected) : undefined
-      const taken = onFrame(parseFrame<Event>(message.data), message.seq, previous)
+      const traces = isTraced ? message.headers?.get(TRACES_HEADER) : undefined
+      const frame = parseFrame<Event>(message.data)
+      const taken = onFrame(traces ? { ...frame, traces: decodeTraces(traces) } : frame, message.seq, previous)
       if (taken !== undefined) await taken
     }
   })()

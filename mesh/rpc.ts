@@ -1,5 +1,7 @@
 import { RequestError, TimeoutError } from '@nats-io/transport-node'
-import { type Bus, type BusMessage, type BusSubscription, timeOf } from './bus.ts'
+import { type Bus, type BusMessage, type BusSubscription, telemetryOf, timeOf } from './bus.ts'
+import { answerAs, askAs, spanOf } from './telemetry/rpc.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
 import { sleep } from './time.ts'
 
 /** A refusal or failure with a stable, public code. Texts may change. */
@@ -33,11 +35,13 @@ export function serveRpc(
   onFailure: (error: unknown) => void = () => {},
 ): Served {
   const underWay = new Set<Promise<void>>()
+  const telemetry = telemetryOf(nats)
   const subscription = nats.subscribe(subject, {
     ...(queue === undefined ? {} : { queue }),
     callback: (error, message) => {
       if (error) return onFailure(error)
-      const answering = answer(message, handler, onFailure).finally(() => underWay.delete(answering))
+      const handle = telemetry === undefined ? handler : tracedHandler(telemetry, message, handler)
+      const answering = answer(message, handle, onFailure).finally(() => underWay.delete(answering))
       underWay.add(answering)
     },
   })
@@ -82,6 +86,16 @@ export async function drainRpc(nats: Bus): Promise<void> {
 async function endSubscription(subscription: BusSubscription): Promise<void> {
   if (subscription.drain === undefined) subscription.unsubscribe()
   else await subscription.drain()
+}
+
+function tracedHandler(
+  telemetry: Telemetry,
+  message: BusMessage,
+  handler: (request: unknown) => Promise<object>,
+): (request: unknown) => Promise<object> {
+  const span = spanOf(message)
+  if (span === undefined) return handler
+  return (request) => answerAs(telemetry, span, message.subject, () => handler(request))
 }
 
 async function answer(
@@ -132,9 +146,25 @@ export async function callRpcPatiently<T>(nats: Bus, subject: string, request: o
  * @throws RpcError with the service's code, `service_unavailable` when nobody serves the subject, or `service_timeout`.
  */
 export async function callRpc<T>(nats: Bus, subject: string, request: object, timeoutMs: number): Promise<T> {
+  const asking = askAs(telemetryOf(nats), subject)
+  try {
+    const value = await ask<T>(nats, subject, request, {
+      timeout: timeoutMs,
+      ...(asking === undefined ? {} : { headers: asking.headers }),
+    })
+    asking?.end()
+    return value
+  } catch (error) {
+    asking?.end(error instanceof RpcError ? error.code : String(error))
+    throw error
+  }
+}
+
+async function ask<T>(nats: Bus, subject: string, request: object, options: Parameters<Bus['request']>[2]): Promise<T> {
+  const { timeout: timeoutMs } = options
   let reply: BusMessage
   try {
-    reply = await nats.request(subject, JSON.stringify(request), { timeout: timeoutMs })
+    reply = await nats.request(subject, JSON.stringify(request), options)
   } catch (error) {
     if (error instanceof RequestError && error.isNoResponders()) {
       throw new RpcError('service_unavailable', `Nobody serves ${subject}.`, { nobody: true })

@@ -11,6 +11,8 @@ import { counter, gauge, measureProcess, metricsContentType, metricsText, onScra
 import { OPERATOR } from './permissions.ts'
 import { answerPresence, loadOfProcess } from './presence.ts'
 import { drainRpc } from './rpc.ts'
+import { startTelemetry } from './telemetry/start.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
 import { VERSION } from './version.ts'
 
 /** What every process of the mesh stands on. */
@@ -21,6 +23,8 @@ export interface Service {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: Logger
   readonly nats: NatsConnection
+  /** Where tracing is on. */
+  readonly telemetry?: Telemetry | undefined
   /** Aborted when the process is told to stop. */
   readonly shutdown: AbortSignal
   /** Run in reverse order of registration when the process stops. */
@@ -58,7 +62,7 @@ const DRAIN_MS_MAX = 3_000
 /**
  * Runs one service: connection, health endpoint, signals.
  * Environment: `NATS_URL` (default nats://127.0.0.1:4222), `INSTANCE_ID`, `LOG_LEVEL`, `HEALTH_PORT` (none: no endpoint),
- * `ARCHIVE_DIR` (none: the streams alone are read).
+ * `ARCHIVE_DIR` (none: the streams alone are read), and what mesh/telemetry/config.ts tells of.
  */
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
   const env = process.env
@@ -74,6 +78,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   ])
   let stopping: Promise<void> | undefined
   let connection: NatsConnection | undefined
+  let telemetry: Telemetry | undefined
 
   const stop = (exitCode: number): Promise<void> => {
     stopping ??= (async () => {
@@ -90,6 +95,7 @@ export async function runService(name: string, start: (service: Service) => Prom
           log.warn({ err: error }, 'a part did not stop cleanly')
         }
       }
+      await telemetry?.stop()
       log.info('stopped')
       await Promise.race([alarms.settled(), sleep(ALARM_MS_MAX)])
       process.exit(exitCode)
@@ -121,7 +127,9 @@ export async function runService(name: string, start: (service: Service) => Prom
   }
 
   try {
+    telemetry = await startTelemetry({ name, instanceId }, env, log)
     const nats = await connectNats(natsUrlOf(env), instanceId, name)
+    Object.assign(nats, { telemetry })
     if (env.ARCHIVE_DIR) attachArchive(nats, env.ARCHIVE_DIR)
     connection = nats
     stops.push(() => nats.drain())
@@ -143,6 +151,7 @@ export async function runService(name: string, start: (service: Service) => Prom
       env,
       log,
       nats,
+      telemetry,
       shutdown: shutdown.signal,
       onStop: (fn) => stops.push(fn),
       ready: (check, ok, detail) => checks.set(check, detail === undefined ? { ok } : { ok, detail }),

@@ -1,15 +1,16 @@
 import { createInbox, headers } from '@nats-io/transport-node'
 import { type Bus, type BusMessage, timeOf } from './bus.ts'
+import { TRACES_HEADER } from './telemetry/beside.ts'
 
 /** Appends messages to streams. One subscription takes all acks; one timer finds those that stay away. */
 export interface Store {
   /**
    * Resolves with the sequence at which the message was stored.
-   * `expectedLast`: only if this is the subject's last sequence (0: none yet).
+   * `expectedLast`: only if this is the subject's last sequence (0: none yet). `traces`: what travels beside the items.
    * @throws StoreRefused when the stream said no: nothing was stored.
    * @throws StoreUnknown when no ack came in time: it may be stored all the same, even later.
    */
-  append(subject: string, payload: string, expectedLast?: number): Promise<number>
+  append(subject: string, payload: string, expectedLast?: number, traces?: string): Promise<number>
 }
 
 export class StoreRefused extends Error {
@@ -79,17 +80,18 @@ export function createStore(nats: Bus, ackMsMax = 2_000): Store {
   })
 
   return {
-    append: (subject, payload, expectedLast) =>
+    append: (subject, payload, expectedLast, traces) =>
       new Promise((resolve, reject) => {
         const token = (++count).toString(36)
         waiting.set(token, { subject, deadlineMs: time.nowMs() + ackMsMax, resolve, reject })
         try {
-          if (expectedLast === undefined) {
+          if (expectedLast === undefined && traces === undefined) {
             nats.publish(subject, payload, { reply: inbox + token })
           } else {
-            const expect = headers()
-            expect.set('Nats-Expected-Last-Subject-Sequence', String(expectedLast))
-            nats.publish(subject, payload, { reply: inbox + token, headers: expect })
+            const more = headers()
+            if (expectedLast !== undefined) more.set('Nats-Expected-Last-Subject-Sequence', String(expectedLast))
+            if (traces !== undefined) more.set(TRACES_HEADER, traces)
+            nats.publish(subject, payload, { reply: inbox + token, headers: more })
           }
         } catch (error) {
           settle(token, () => reject(new StoreUnknown(`${subject} cannot be written: ${String(error)}`)))

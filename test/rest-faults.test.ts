@@ -267,7 +267,7 @@ describe('REST: too much, and parts that fail', function () {
       const place = (clientOrderId: string) => {
         const order = parseNewOrder({ ...BUY, side: 'buy', clientOrderId }, definitions.market)
         assert(!isFault(order))
-        return trading.place({ memberId, slot: accountSlotOf(memberId, ACCOUNT_SLOTS) }, order, undefined)
+        return trading.place({ memberId, slot: accountSlotOf(memberId, ACCOUNT_SLOTS) }, order)
       }
 
       const stored = await place('stored')

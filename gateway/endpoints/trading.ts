@@ -85,10 +85,10 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
         'not_accepted',
         ...SLOT_CODES,
       ],
-      handle: async ({ body, memberId, slot, traceparent }) => {
+      handle: async ({ body, memberId, slot }) => {
         const parsed = parseNewOrder(body, marketOf)
         if (isFault(parsed)) return problemAnswer(parsed.code, { field: parsed.field })
-        const result = await trading.place({ memberId, slot }, parsed, traceparent)
+        const result = await trading.place({ memberId, slot }, parsed)
         return answer(result, result.repeated ? 200 : 201, body.responseType)
       },
     }),

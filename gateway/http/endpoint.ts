@@ -23,7 +23,6 @@ export interface Call<Body, Query> {
   readonly body: Body
   /** The client's. */
   readonly address: string
-  readonly traceparent: string | undefined
 }
 
 export interface Answer {

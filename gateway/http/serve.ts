@@ -3,6 +3,7 @@ import type { Lifecycle, Request, ResponseToolkit } from '@hapi/hapi'
 import type { Logger } from 'pino'
 import Type, { type TObject } from 'typebox'
 import { accountSlotOf } from '#mesh/slots.ts'
+import type { Telemetry } from '#mesh/telemetry/telemetry.ts'
 import type { TokenVerifier } from '#mesh/tokens.ts'
 import type { Code } from '../codes.ts'
 import type { Limits } from '../limits/limits.ts'
@@ -15,6 +16,7 @@ import type { Admission } from './admission.ts'
 import { BodyAborted, readBody } from './body.ts'
 import { type Access, type Answer, BODY_BYTES_MAX, type Endpoint } from './endpoint.ts'
 import { countAnswers } from './metrics.ts'
+import { endTrace, type RequestTrace, sampleFor, withTraceId } from './tracing.ts'
 
 /** What every endpoint passes through. */
 export interface Gate {
@@ -26,6 +28,8 @@ export interface Gate {
   /** Whether connections are being ended, because the gateway stops. */
   readonly isStopping: () => boolean
   readonly log: Logger
+  /** Where tracing is on. */
+  readonly telemetry: Telemetry | undefined
 }
 
 /**
@@ -37,7 +41,7 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
   const bodyChecker = endpoint.body === undefined ? undefined : checkerOf(endpoint.body)
   const queryChecker = checkerOf(endpoint.query ?? NO_QUERY)
 
-  const answerOf = async (request: Request, requestId: string): Promise<Answer> => {
+  const answerOf = async (request: Request, requestId: string, trace: RequestTrace): Promise<Answer> => {
     const { req } = request.raw
     const { headers } = req
     const address = endpoint.access === 'public' ? addressOf(req) : ''
@@ -48,6 +52,7 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
       const found = identify(gate, headers.authorization, endpoint.access)
       if (typeof found === 'string') return problemAnswer(found)
       identity = found
+      if (trace !== undefined) sampleFor(trace, identity, headers)
       memberId = found.memberId
       slot = found.slot
       const named = headers['x-member-id']
@@ -62,7 +67,7 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
     const { query } = request
     if (!queryChecker.accepts(query)) throw queryChecker.problem(query)
     const body = bodyChecker === undefined ? undefined : parseBody(await readBody(req, endpoint.bytesMax), bodyChecker)
-    return endpoint.handle({
+    const call = {
       requestId,
       identity,
       memberId,
@@ -71,39 +76,47 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
       query,
       body,
       address: endpoint.kind === 'login' && address === '' ? addressOf(req) : address,
-      traceparent:
-        typeof headers.traceparent === 'string' ? headers.traceparent.slice(0, TRACEPARENT_CHARS) : undefined,
-    })
+    }
+    return trace === undefined || gate.telemetry === undefined
+      ? endpoint.handle(call)
+      : gate.telemetry.run(trace, () => endpoint.handle(call))
   }
 
   /** Nothing where the client has gone. */
-  const answerOrRefusal = async (request: Request, requestId: string): Promise<Answer | undefined> => {
+  const answerOrRefusal = async (
+    request: Request,
+    requestId: string,
+    trace: RequestTrace,
+  ): Promise<Answer | undefined> => {
     try {
-      return await answerOf(request, requestId)
+      return await answerOf(request, requestId, trace)
     } catch (error) {
-      return error instanceof BodyAborted ? undefined : answerToError(gate, error, requestId)
+      return error instanceof BodyAborted ? undefined : answerToError(gate, error, requestId, trace)
     }
   }
 
   const count = countAnswers(endpoint.method, endpoint.path)
+  const name = `${endpoint.method} ${endpoint.path}`
   return async (request: Request, h: ResponseToolkit) => {
     const { req, res } = request.raw
     const requestId = gate.requestId(req.headers['x-request-id'])
+    const trace = gate.telemetry?.begin(req.headers)
     const refused = gate.admission.enter(endpoint.kind)
     if (refused !== undefined) {
       // A small body is thrown away; for a large one the connection ends, which costs the client more than us.
       const answer = problemAnswer(refused, { retryAfterSeconds: 1 })
-      write(res, answer, requestId, gate.isStopping() || !hasSmallBody(req))
+      write(res, answer, requestId, gate.isStopping() || !hasSmallBody(req), trace)
       count(answer, 0)
       return h.abandon
     }
     const beganAtMs = performance.now()
     try {
-      const answer = await answerOrRefusal(request, requestId)
+      const answer = await answerOrRefusal(request, requestId, trace)
       if (answer === undefined) res.destroy()
       else {
-        write(res, answer, requestId, gate.isStopping())
+        write(res, answer, requestId, gate.isStopping(), trace)
         count(answer, performance.now() - beganAtMs)
+        if (trace !== undefined) endTrace(trace, name, answer, gate.log)
       }
     } finally {
       gate.admission.leave()
@@ -111,8 +124,6 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
     return h.abandon
   }
 }
-
-const TRACEPARENT_CHARS = 55
 
 /** Whether what is left unread of a request is not worth the connection. */
 function hasSmallBody({ headers }: IncomingMessage): boolean {
@@ -178,15 +189,24 @@ function parseBody(text: string, checker: Checker<TObject>): unknown {
 }
 
 /** The answer to what an endpoint threw: a refusal, or a fault of ours, which is logged. */
-function answerToError(gate: Gate, error: unknown, requestId: string): Answer {
+function answerToError(gate: Gate, error: unknown, requestId: string, trace: RequestTrace): Answer {
   const problem = problemOf(error)
-  if (problem.code === 'internal_error') gate.log.error({ err: error, requestId }, 'a request failed')
+  if (problem.code === 'internal_error') {
+    gate.log.error({ err: error, requestId, traceId: trace?.traceId, orderId: trace?.orderId }, 'a request failed')
+  }
   return problemAnswer(problem.code, problem.details)
 }
 
 /** Writes the whole answer in one go. `last`: the connection ends with it. */
-export function write(res: ServerResponse, answer: Answer, requestId: string, last: boolean): void {
-  const { json, status } = answer
+export function write(
+  res: ServerResponse,
+  answer: Answer,
+  requestId: string,
+  last: boolean,
+  trace?: RequestTrace,
+): void {
+  const { status } = answer
+  const json = trace === undefined ? answer.json : withTraceId(answer, trace)
   const headers = [
     'content-type',
     'application/json; charset=utf-8',
@@ -197,6 +217,7 @@ export function write(res: ServerResponse, answer: Answer, requestId: string, la
     'x-request-id',
     requestId,
   ]
+  if (trace !== undefined) headers.push('trace-id', trace.traceId)
   if (answer.headers !== undefined) headers.push(...answer.headers)
   if (status === 401) headers.push('www-authenticate', 'Bearer')
   if (last) headers.push('connection', 'close')

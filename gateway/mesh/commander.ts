@@ -4,6 +4,8 @@ import type { DefinitionCommand } from '#mesh/protocol/definitions.ts'
 import type { Reply } from '#mesh/protocol/replies.ts'
 import type { ReplyListener } from '#mesh/replies.ts'
 import type { Log } from '#mesh/subjects.ts'
+import { EdgeTrace } from '#mesh/telemetry/edge-trace.ts'
+import type { Telemetry } from '#mesh/telemetry/telemetry.ts'
 
 /** Appends commands and waits for what the machines say. */
 export interface Commander {
@@ -14,11 +16,21 @@ export interface Commander {
   ask(log: Log, slot: number, command: AccountEdgeCommand | DefinitionCommand): Promise<Reply>
 }
 
-export function createCommander(publisher: CommandPublisher, replies: ReplyListener, resultMsMax: number): Commander {
+export function createCommander(
+  publisher: CommandPublisher,
+  replies: ReplyListener,
+  resultMsMax: number,
+  telemetry?: Telemetry,
+): Commander {
   return {
     ask: (log, slot, command) =>
       new Promise((resolve, reject) => {
-        replies.expect(command.commandId, resultMsMax).then(resolve, reject)
+        const trace = telemetry?.active()
+        const take = (reply: Reply): void => {
+          if (trace instanceof EdgeTrace) trace.replied(reply)
+          resolve(reply)
+        }
+        replies.expect(command.commandId, resultMsMax).then(take, reject)
         // A result that comes all the same is passed over then; the caller finds out what became of it.
         publisher.append(log, slot, command).catch(reject)
       }),

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import type { Telemetry } from '#mesh/telemetry/telemetry.ts'
 
 /** Public answers, at most one second old; shared between gateways through Redis where there is one. */
 export interface PublicCache {
@@ -20,9 +21,12 @@ interface Entry {
 
 export function createPublicCache(
   redis: Redis | undefined,
+  telemetry?: Pick<Telemetry, 'active'>,
   nowMs: () => number = () => performance.now(),
 ): PublicCache {
   const entries = new Map<string, Entry>()
+  /** Whether it was there, for the trace of whoever asked. */
+  const note = (found: string): void => telemetry?.active()?.note('exchange.cache', found)
   const redisKey = (key: string): string => `exchange:public:${key}`
 
   /** What another gateway made, and for how long it is fresh. */
@@ -59,14 +63,21 @@ export function createPublicCache(
   return {
     get: (key, make) => {
       const known = entries.get(key)
-      if (known !== undefined && known.freshUntilMs > nowMs()) return known.value
+      if (known !== undefined && known.freshUntilMs > nowMs()) {
+        note('memory')
+        return known.value
+      }
       return begin(key, async (entry) => {
         const shared = await fromRedis(key)
+        note(shared === undefined ? 'miss' : 'redis')
         if (shared === undefined) return makeAndKeep(key, make, entry)
         entry.freshUntilMs = nowMs() + shared.leftMs
         return shared.value
       })
     },
-    refresh: (key, make) => begin(key, (entry) => makeAndKeep(key, make, entry)),
+    refresh: (key, make) => {
+      note('refresh')
+      return begin(key, (entry) => makeAndKeep(key, make, entry))
+    },
   }
 }

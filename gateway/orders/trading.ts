@@ -40,7 +40,7 @@ export interface CancelledAll {
 
 /** What a member does to his orders, each answered with the engine's result. All of them throw Problem. */
 export interface Trading {
-  place(member: Member, order: ParsedOrder, trace: string | undefined): Promise<OrderResult>
+  place(member: Member, order: ParsedOrder): Promise<OrderResult>
   cancel(member: Member, name: OrderName): Promise<OrderResult>
   amend(member: Member, name: OrderName, change: ParsedAmendment): Promise<OrderResult>
   /** Waits for the engine's answer to each cancel, within bounds. */
@@ -139,7 +139,7 @@ export function createTrading(parts: TradingParts): Trading {
     return { ...resultOf(found), ...(cause === 'placed' ? {} : { fills }), repeated: false }
   }
 
-  const place: Trading['place'] = async (member, order, trace) => {
+  const place: Trading['place'] = async (member, order) => {
     const { definition } = order.market
     slots.check(Log.accounts, member.slot)
     slots.check(Log.markets, definition.marketSlot)
@@ -150,7 +150,6 @@ export function createTrading(parts: TradingParts): Trading {
       commandId: typeof next === 'number' ? next : await next,
       replyTo: instanceId,
       memberId: member.memberId,
-      ...(trace === undefined ? undefined : { trace }),
       ...(order.clientOrderId === undefined ? undefined : { clientOrderId: order.clientOrderId }),
       contentHash: order.contentHash,
       instrument: definition.instrument,

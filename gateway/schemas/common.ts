@@ -45,6 +45,9 @@ export const ProblemSchema = Type.Object(
     field: Type.Optional(Type.String({ description: 'The field that it is about.' })),
     orderId: Type.Optional(Id),
     clientOrderId: Type.Optional(ClientOrderId),
+    traceId: Type.Optional(
+      Type.String({ description: 'Of the request, where the exchange traces; also the header trace-id.' }),
+    ),
   },
   { $id: 'Problem' },
 )

@@ -11,6 +11,7 @@ import { CODES, type Code } from '../codes.ts'
 import { addressOf } from '../http/address.ts'
 import type { Access, Answer, Endpoint } from '../http/endpoint.ts'
 import { type Gate, identifyToken, memberActedFor } from '../http/serve.ts'
+import { traced } from '../http/tracing.ts'
 import { type Buckets, createBuckets } from '../limits/buckets.ts'
 import type { Identity } from '../members/identity.ts'
 import { Problem, problemBody, problemOf } from '../problem.ts'
@@ -377,7 +378,7 @@ export class Connection implements Sink, PrivateSink {
       const { body, reference, query = {} } = what
       const checker = bodyCheckerOf(endpoint)
       if (checker !== undefined && !checker.accepts(body)) throw checker.problem(body)
-      const answer = await endpoint.handle({
+      const call = {
         requestId: `${this.id}-${message.id ?? ''}`,
         identity,
         memberId,
@@ -386,9 +387,8 @@ export class Connection implements Sink, PrivateSink {
         query,
         body,
         address: this.address,
-        traceparent: undefined,
-      })
-      this.#answerWith(message, answer)
+      }
+      this.#answerWith(message, await traced(gate, `stream ${message.op}`, () => endpoint.handle(call)))
     } finally {
       this.#underWay -= 1
       gate.admission.leave()

@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NatsConnection, Subscription } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
+import { telemetryOf } from '#mesh/bus.ts'
 import { comparePositions, parsePosition, positionText, START } from '#mesh/domain/position.ts'
 import type { Position } from '#mesh/frames.ts'
 import type { PushPrivateRead, PushPrivateResult } from '#mesh/protocol/push.ts'
 import { decodeTold, type PrivateMessage } from '#mesh/push/private-message.ts'
 import { callRpc } from '#mesh/rpc.ts'
 import { PushChannel, pusherReadSubject, pusherTakenSubject, pushSubject } from '#mesh/subjects.ts'
+import { spanOf } from '#mesh/telemetry/rpc.ts'
+import { childOf } from '#mesh/telemetry/traceparent.ts'
 import type { PrivateKind } from './channels.ts'
 
 /** Where a member's private messages go: one connection, which takes all of them or ends. */
@@ -81,6 +84,7 @@ const COMPARED_MAX = 2_000
  * for; and from time to time, or when something broke on the way, it is asked whether one is missing that nothing came after.
  */
 export function createPrivateFeeds(nats: NatsConnection, log: Logger): PrivateFeeds {
+  const telemetry = telemetryOf(nats)
   const topics = new Map<string, { readonly follows: Set<Follow>; readonly subscription: Subscription }>()
   const subjectOf = ({ channel, memberId }: PrivateFollow): string => pushSubject(channel, memberId)
 
@@ -199,8 +203,14 @@ export function createPrivateFeeds(nats: NatsConnection, log: Logger): PrivateFe
         const subscription = nats.subscribe(subject, {
           callback: (error, message) => {
             if (error !== null) return
+            const parent = telemetry === undefined ? undefined : spanOf(message)
+            const startUs = telemetry?.nowUs() ?? 0
             const told = decodeTold(message.string())
             for (const follow of follows) takeOne(follow, told)
+            if (parent === undefined || telemetry === undefined) return
+            const self = childOf(parent)
+            const attributes = { 'exchange.channel': channel, 'exchange.connections': follows.size }
+            telemetry.record({ name: `push ${channel}`, self, parent, startUs, endUs: telemetry.nowUs(), attributes })
           },
         })
         topics.set(subject, { follows, subscription })

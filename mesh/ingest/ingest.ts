@@ -1,4 +1,4 @@
-import { type Bus, timeOf } from '#mesh/bus.ts'
+import { type Bus, telemetryOf, timeOf } from '#mesh/bus.ts'
 import type { CommandPublisher } from '#mesh/commands.ts'
 import type { Market } from '#mesh/edge/market.ts'
 import { isFault } from '#mesh/edge/new-order.ts'
@@ -31,7 +31,11 @@ export interface IngestParts {
 const BREAKS: ReadonlySet<string> = new Set(['disconnect', 'staleConnection', 'reconnect'])
 /** Between two tries to store a command, and two looks whether tokens can be checked, in milliseconds. */
 const RETRY_MS = 100
-const TRACEPARENT_CHARS_MAX = 55
+
+const whyNot = (taken: Taken) => {
+  const code = taken.is === 'stored' ? undefined : taken.code
+  return { code, isFailed: code === 'internal_error' }
+}
 
 const STORED: Taken = { is: 'stored' }
 const CAUSES = { place: 'placed', cancel: 'cancelled', amend: 'amended' } as const
@@ -39,6 +43,7 @@ const CAUSES = { place: 'placed', cancel: 'cancelled', amend: 'amended' } as con
 export function createIngest(parts: IngestParts): Ingest {
   const { origin, bus, publisher, verifier } = parts
   const time = timeOf(bus)
+  const telemetry = telemetryOf(bus)
   let stopped = false
   /** Commands that are sent and not known to be stored. */
   let openCount = 0
@@ -114,7 +119,6 @@ export function createIngest(parts: IngestParts): Ingest {
       memberId,
       origin,
       createdAtUs: parts.nowUs(),
-      trace: message.trace?.slice(0, TRACEPARENT_CHARS_MAX),
       marketOf: parts.marketOf,
     })
     if (isFault(command)) {
@@ -145,9 +149,22 @@ export function createIngest(parts: IngestParts): Ingest {
   return {
     origin,
     take: (message) => {
-      const entering = tail.then(() => enter(message))
+      const trace = telemetry?.begin(message.trace)
+      const entering =
+        trace === undefined || telemetry === undefined
+          ? tail.then(() => enter(message))
+          : telemetry.run(trace, () => tail.then(() => enter(message)))
       tail = entering.catch(() => {})
-      return take(entering)
+      const taking = take(entering)
+      if (trace !== undefined) {
+        trace.note('messaging.system', origin)
+        taking.then(
+          (taken) => trace.end({ name: `take from ${origin}`, kind: 'consumer', ...whyNot(taken) }),
+          // It comes again.
+          () => {},
+        )
+      }
+      return taking
     },
     stop: () => {
       stopped = true

@@ -42,7 +42,6 @@ const command = (body: object, more: Partial<SourceMessage> = {}) =>
     memberId: 42,
     origin: 'kafka',
     createdAtUs: 5,
-    trace: undefined,
     marketOf: (instrument) => (instrument === 'BTC-USDT' ? market : undefined),
   })
 const order = { command: 'place', instrument: 'BTC-USDT', side: 'buy', price: '10.01', amount: '0.5' }
@@ -166,7 +165,6 @@ describe('messages from a broker', () => {
             memberId: 1,
             origin: 'rabbitmq',
             createdAtUs: 1,
-            trace: undefined,
             marketOf: () => market,
           })
           assert('type' in made || typeof made.code === 'string')

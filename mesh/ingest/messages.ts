@@ -175,15 +175,14 @@ export interface Enclosed {
   readonly memberId: number
   readonly origin: Origin
   readonly createdAtUs: TimeUs
-  readonly trace: string | undefined
   readonly marketOf: (instrument: string) => Market | undefined
 }
 
 /** From a message to the command of the member's log, or why its market would not take it. */
 export function commandOf(message: Message, enclosed: Enclosed): PlaceOrder | CancelOrder | AmendOrder | Fault {
-  const { commandId, memberId, origin, trace } = enclosed
+  const { commandId, memberId, origin } = enclosed
   const { sentAtUs, requestId } = message
-  const from = { commandId, replyTo: '', memberId, sentAtUs, origin, ...(trace === undefined ? undefined : { trace }) }
+  const from = { commandId, replyTo: '', memberId, sentAtUs, origin }
   switch (message.command) {
     case 'place': {
       const order = parseNewOrder({ ...message.body, clientOrderId: requestId }, enclosed.marketOf)

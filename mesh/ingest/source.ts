@@ -1,4 +1,5 @@
 import type { Origin } from '#mesh/protocol/common.ts'
+import type { EdgeHeaders } from '#mesh/telemetry/telemetry.ts'
 
 /** What a message asks for. The queue says it (RabbitMQ), or the message's own field `command` (Kafka). */
 export const CommandName = { place: 'place', cancel: 'cancel', amend: 'amend' } as const
@@ -15,8 +16,8 @@ export interface SourceMessage {
   readonly messageId: string | undefined
   /** Where the source knows it. */
   readonly command?: CommandName
-  /** Header `traceparent`. */
-  readonly trace?: string | undefined
+  /** Headers `traceparent` and `uber-trace-id`: whose trace it belongs to. */
+  readonly trace?: EdgeHeaders
 }
 
 /** What became of a message. In each case the source may let go of it once it has done what is asked here. */

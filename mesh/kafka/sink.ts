@@ -83,6 +83,7 @@ export async function openKafkaSink<Event, Batch extends RecordBatch<Event>>(
     if (stored === undefined) await commit(progress, NO_RECORDS)
     return {
       progress,
+      attributes: { 'messaging.system': 'kafka' },
       write: async (batch, { to }) => {
         const records = batch.records()
         if (records.size > 0) await move(to, records)

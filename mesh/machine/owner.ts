@@ -1,10 +1,21 @@
 import type { Logger } from 'pino'
-import { type StreamMessage, type StreamReader, type StreamState, type Streams, streamsOf, timeOf } from '../bus.ts'
+import {
+  type StreamMessage,
+  type StreamReader,
+  type StreamState,
+  type Streams,
+  streamsOf,
+  telemetryOf,
+  timeOf,
+} from '../bus.ts'
 import { BATCH_CHARS_MAX } from '../commands.ts'
 import { encodeFrame, type FrameHeader, parseFrameHeader } from '../frames.ts'
 import { RpcError } from '../rpc.ts'
 import { createStore, type Store } from '../store.ts'
 import { EVENTS_STREAM, framesSubject, Log, replySubject, STREAM_OF_LOG, slotFilter, sourceName } from '../subjects.ts'
+import { encodeTraces } from '../telemetry/beside.ts'
+import { SlotTraces } from '../telemetry/slot-traces.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
 import { sleep, type Time } from '../time.ts'
 import { toLogMessage } from './log-message.ts'
 import { countFrame } from './metrics.ts'
@@ -72,6 +83,7 @@ export class SlotOwner<State, Item, Event> {
   readonly #options: SlotsOptions<State, Item, Event>
   readonly #streams: Streams
   readonly #time: Time
+  readonly #telemetry: Telemetry | undefined
   readonly #store: Store
   readonly #log: Logger
   readonly #slot: number
@@ -115,6 +127,7 @@ export class SlotOwner<State, Item, Event> {
     this.#service = options.service
     this.#streams = streamsOf(options.service.nats, ANSWER_MS_MAX)
     this.#time = timeOf(options.service.nats)
+    this.#telemetry = telemetryOf(options.service.nats)
     this.#store = createStore(options.service.nats, ACK_MS_MAX)
     this.#log = log
     this.#slot = slot
@@ -157,6 +170,9 @@ export class SlotOwner<State, Item, Event> {
   /** Applies what the log brings and publishes nothing, from where `recover` or the last own frame ended. */
   async follow(): Promise<void> {
     this.#mode = 'following'
+    if (this.#telemetry !== undefined) {
+      this.fold.traces ??= new SlotTraces(this.#telemetry, this.#options.rules.log, this.#slot)
+    }
     await this.#readFrames()
     this.#loop = this.#guard(this.#runFollowing())
   }
@@ -389,6 +405,7 @@ export class SlotOwner<State, Item, Event> {
 
   /** Applies messages until the queue is empty, so many are done, or the frame is full. */
   #applyQueue(messagesMax: number): void {
+    this.fold.traces?.begin()
     let taken = 0
     let done = 0
     while (done < messagesMax) {
@@ -418,6 +435,7 @@ export class SlotOwner<State, Item, Event> {
     const frame = encodeFrame(headerOf(draft), draft.eventLines)
     await Promise.all([this.#storeFrame(frame, draft), this.#storePairs()])
     countFrame(this.#options.rules.log, this.#slot, draft.itemsCount)
+    if (draft.traces !== undefined) this.fold.traces?.stored(draft.traces, draft.itemsCount)
     this.#sendReplies(draft.replies)
   }
 
@@ -514,9 +532,11 @@ export class SlotOwner<State, Item, Event> {
   }
 
   async #storeFrame(frame: string, draft: FrameDraft): Promise<void> {
+    const events = draft.traces?.events ?? []
+    const traces = events.length === 0 ? undefined : encodeTraces(events)
     for (;;) {
       try {
-        this.#frameSequence = await this.#store.append(this.#frames, frame, this.#frameSequence)
+        this.#frameSequence = await this.#store.append(this.#frames, frame, this.#frameSequence, traces)
         return
       } catch (error) {
         this.#log.warn({ err: error }, 'a frame was refused or its ack is missing; reading the tail')
@@ -557,7 +577,8 @@ export class SlotOwner<State, Item, Event> {
     while (pair.unsent.length > 0) {
       const items = leadingItems(pair.unsent)
       const first = pair.stored.count + 1
-      const text = encodePairMessage({ first, before: pair.stored.hash }, items)
+      const ways = this.fold.traces?.waysOf(pair, first, first + items.length - 1)
+      const text = encodePairMessage({ first, before: pair.stored.hash }, items, ways)
       const whole = items.length === pair.unsent.length
       let end = { ...(whole ? { count: pair.count, hash: pair.hash } : pairEndOf(text)), sequence: 0 }
       try {
@@ -588,6 +609,7 @@ export class SlotOwner<State, Item, Event> {
 
   #sendReplies(replies: readonly PendingReply[]): void {
     const byInstance = new Map<string, string[]>()
+    const sentUs = this.#telemetry?.nowUs()
     for (const pending of replies) {
       let list = byInstance.get(pending.replyTo)
       if (list === undefined) {
@@ -596,7 +618,8 @@ export class SlotOwner<State, Item, Event> {
       }
       const position = positionOf(pending)
       const json = JSON.stringify(pending.reply)
-      list.push(position === undefined ? json : `{"position":"${position}",${json.slice(1)}`)
+      const more = `${position === undefined ? '' : `"position":"${position}",`}${wayOf(pending, sentUs)}`
+      list.push(more === '' ? json : `{${more}${json.slice(1)}`)
     }
     for (const [instance, list] of byInstance) {
       for (let from = 0; from < list.length; ) {
@@ -729,6 +752,12 @@ function positionOf({ position }: PendingReply): string | undefined {
   if (position === undefined || typeof position === 'string') return position
   const run = position.pair.runs.find(({ first, last }) => first <= position.count && position.count <= last)
   return run === undefined ? undefined : `${run.sequence}-${position.count - run.first}-0`
+}
+
+/** How a command came here, for the trace of its request. */
+function wayOf({ way }: PendingReply, sentUs: number | undefined): string {
+  if (way === undefined || sentUs === undefined) return ''
+  return `"hops":"${way.hops},${sentUs}",${way.span === undefined ? '' : `"span":"${way.span}",`}`
 }
 
 function streamOfSubject(subject: string): string {

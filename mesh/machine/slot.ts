@@ -5,6 +5,8 @@ import { FRAME_VERSION } from '../frames.ts'
 import { decodeItem, encodeLine, withPosition } from '../protocol/compact.ts'
 import type { Reply } from '../protocol/replies.ts'
 import { type Log, pairSubject, sourceName } from '../subjects.ts'
+import type { Way } from '../telemetry/beside.ts'
+import type { DraftTraces, SlotTraces } from '../telemetry/slot-traces.ts'
 import type { Context, Rules, Ticket } from './rules.ts'
 import { checkPairMessage, type PairEnd, pairStart, splitPairMessage } from './wire.ts'
 
@@ -16,6 +18,8 @@ export interface LogMessage {
   /** `cmd`, or the name of the slot that sent it. */
   readonly source: string
   readonly text: string
+  /** Beside a message of the edge: which of its items are sampled. In no state. */
+  readonly traces?: string | undefined
 }
 
 /** Where a fold stands between two messages: with the state, all that it needs to go on. */
@@ -57,6 +61,8 @@ export interface PendingReply {
   readonly reply: Reply
   /** The place of this very item in the slot's log, or the item that was sent. */
   readonly position: string | { readonly pair: PairOut; readonly count: number } | undefined
+  /** How the item that it answers came here. */
+  readonly way: Way | undefined
 }
 
 /** What one frame will hold, and what leaves after it. */
@@ -68,6 +74,7 @@ export interface FrameDraft {
   chars: number
   itemsCount: number
   replies: PendingReply[]
+  traces: DraftTraces | undefined
   /** The slot's chain and time after the last input. */
   hash: number
   timeUs: number
@@ -102,6 +109,8 @@ export class SlotFold<State, Item, Event> {
   saysEvents = true
   /** Told of input that was passed over because it does not fit; the state is unchanged. */
   onAlarm: (code: string, details: object) => void = () => {}
+  /** Where tracing is on; it hears what happens, and nothing here depends on it. */
+  traces: SlotTraces | undefined
 
   readonly #rules: Rules<State, Item, Event>
   readonly #observe: SlotObserver<Event> | undefined
@@ -183,6 +192,7 @@ export class SlotFold<State, Item, Event> {
     const draft = this.#draft
     draft.hash = this.hash
     draft.timeUs = this.timeUs
+    draft.traces = this.traces?.takeDraft()
     this.#draft = emptyDraft()
     return draft
   }
@@ -230,6 +240,7 @@ export class SlotFold<State, Item, Event> {
     this.#sequence = message.sequence
     this.#source = message.source
     if (message.timeUs > this.timeUs) this.timeUs = message.timeUs
+    if (message.source === 'cmd') this.traces?.arrive(message)
     const items = message.source === 'cmd' ? message.text.split('\n') : this.#newItems(message)
     for (let index = from; index < items.length; index++) {
       if (index > until || (index > from && this.#draftIsFull())) return index
@@ -260,6 +271,7 @@ export class SlotFold<State, Item, Event> {
   /** The items of a pair's message; those already known, or all of a message that does not fit, are `undefined`. */
   #newItems(message: LogMessage): (string | undefined)[] {
     const { header, items } = splitPairMessage(message.text)
+    this.traces?.arrive(message, header)
     let end = this.pairsIn.get(message.source)
     if (end === undefined) {
       end = pairStart()
@@ -307,6 +319,7 @@ export class SlotFold<State, Item, Event> {
     }
     this.#eventNumber = 0
     this.#tickets.length = 0
+    this.traces?.enter(this.#item, item)
     try {
       this.#rules.apply(this.state, item, this.#context)
     } catch (cause) {
@@ -321,6 +334,7 @@ export class SlotFold<State, Item, Event> {
     const position: Position = [this.#sequence, this.#item, this.#eventNumber]
     if (this.saysEvents) {
       const line = withPosition(json, position)
+      this.traces?.emitted(this.#draft.eventLines.length)
       this.#draft.eventLines.push(line)
       this.#draft.chars += line.length + 1
     }
@@ -344,6 +358,7 @@ export class SlotFold<State, Item, Event> {
     const json = encodeLine(item)
     pair.count++
     pair.hash = chainHash(pair.hash, json)
+    this.traces?.sent(pair, log)
     if (pair.count > pair.stored.count) {
       pair.unsent.push(json)
       this.#draft.chars += json.length
@@ -359,6 +374,7 @@ export class SlotFold<State, Item, Event> {
       replyTo,
       reply,
       position: position === undefined ? undefined : position === 'here' ? this.#here() : this.#tickets[position],
+      way: this.traces?.current,
     })
   }
 }
@@ -372,6 +388,7 @@ function emptyDraft(): FrameDraft {
     chars: 0,
     itemsCount: 0,
     replies: [],
+    traces: undefined,
     hash: 0,
     timeUs: 0,
   }

@@ -1,4 +1,5 @@
 import { chainHash } from '../domain/chain.ts'
+import type { WrittenRun } from '../telemetry/beside.ts'
 
 /**
  * What travels from one slot to another: a run of items first..last on their pair's dense count.
@@ -7,6 +8,8 @@ import { chainHash } from '../domain/chain.ts'
 interface PairHeader {
   readonly first: number
   readonly before: number
+  /** How the items came here, where tracing is on; in no state. */
+  readonly ways?: readonly WrittenRun[]
 }
 
 /** Where one end of a pair stands: how many items, and the chain's value after the last of them. */
@@ -17,8 +20,10 @@ export interface PairEnd {
 
 export const pairStart = (): PairEnd => ({ count: 0, hash: 0 })
 
-export function encodePairMessage(header: PairHeader, items: readonly string[]): string {
-  return `{"first":${header.first},"before":${header.before}}\n${items.join('\n')}`
+/** `ways`: what `SlotTraces` tells of them. */
+export function encodePairMessage(header: PairHeader, items: readonly string[], ways = ''): string {
+  const more = ways === '' ? '' : `,"ways":[${ways}]`
+  return `{"first":${header.first},"before":${header.before}${more}}\n${items.join('\n')}`
 }
 
 export function splitPairMessage(text: string): { readonly header: PairHeader; readonly items: string[] } {

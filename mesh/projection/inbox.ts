@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Frame } from '#mesh/frames.ts'
+import { BATCHED_MAX, type Batched, batchedOf } from '#mesh/telemetry/frames.ts'
 import { type Progress, progressAt } from './positions.ts'
 
 /** What a projection makes of frames. A batch is folded in memory and written as a whole. */
@@ -30,21 +31,32 @@ interface Taken<Batch> {
   readonly batch: Batch
   readonly to: Progress
   readonly oldestUs: number
+  /** Of its events those of sampled orders. */
+  readonly traced: readonly Batched[]
 }
 
 /** Frames that are read and not written yet, folded into one batch. */
 export class Inbox<Event, Batch extends FrameBatch<Event> = ProjectionBatch<Event>> {
   readonly #newBatch: () => Batch
   readonly #rowsMax: number
+  readonly #nowUs: () => number
+  #traced: Batched[] = []
   #batch: Batch
   #frameSequence: number
   #to: Progress | undefined
   #oldestUs: number | undefined
   #roomAgain: (() => void) | undefined
 
-  constructor(options: { newBatch: () => Batch; rowsMax: number; afterFrameSequence: number }) {
+  /** `nowUs`: where tracing is on. */
+  constructor(options: {
+    newBatch: () => Batch
+    rowsMax: number
+    afterFrameSequence: number
+    nowUs?: (() => number) | undefined
+  }) {
     this.#newBatch = options.newBatch
     this.#rowsMax = options.rowsMax
+    this.#nowUs = options.nowUs ?? (() => 0)
     this.#frameSequence = options.afterFrameSequence
     this.#batch = options.newBatch()
   }
@@ -69,6 +81,9 @@ export class Inbox<Event, Batch extends FrameBatch<Event> = ProjectionBatch<Even
       throw new FramesRefused('frame_missing', message)
     }
     this.#batch.add(frame)
+    if (frame.traces !== undefined && this.#traced.length < BATCHED_MAX) {
+      this.#traced.push(...batchedOf(frame.events, frame.traces, this.#nowUs()))
+    }
     this.#to = progressAt(frame.header, frameSequence)
     this.#oldestUs ??= frame.header.timeUs
     this.#frameSequence = frameSequence
@@ -81,8 +96,9 @@ export class Inbox<Event, Batch extends FrameBatch<Event> = ProjectionBatch<Even
   /** Empties it. */
   take(): Taken<Batch> {
     assert(this.#to !== undefined && this.#oldestUs !== undefined, 'there is something to take')
-    const taken = { batch: this.#batch, to: this.#to, oldestUs: this.#oldestUs }
+    const taken = { batch: this.#batch, to: this.#to, oldestUs: this.#oldestUs, traced: this.#traced }
     this.#batch = this.#newBatch()
+    this.#traced = []
     this.#to = undefined
     this.#oldestUs = undefined
     this.#roomAgain?.()

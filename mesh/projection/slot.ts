@@ -26,6 +26,7 @@ async function openSink<Event>(options: SlotOptions<Event>): Promise<Sink<Projec
   const connection = await connect()
   return {
     progress,
+    attributes: { 'db.system.name': 'mysql' },
     write: (batch, move) => writeBatch(connection, { projection, slot }, move, batch.statements()),
     keepAlive: () => connection.query('DO 0'),
     close: () => connection.destroy(),

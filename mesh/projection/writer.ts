@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
-import { type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
+import { type Bus, streamsOf, telemetryOf, timeOf } from '#mesh/bus.ts'
 import { followFrames, parseFrameHeader } from '#mesh/frames.ts'
 import { EVENTS_STREAM, framesSubject, type Log } from '#mesh/subjects.ts'
+import { recordBatch } from '#mesh/telemetry/frames.ts'
 import { sleep, type Time } from '#mesh/time.ts'
 import { Bell } from './bell.ts'
 import { type FrameBatch, FramesRefused, Inbox } from './inbox.ts'
@@ -12,6 +13,8 @@ import type { Progress } from './positions.ts'
 export interface Sink<Batch> {
   /** The stored position. */
   readonly progress: Progress
+  /** For its spans: what it writes to. */
+  readonly attributes?: Readonly<Record<string, string>>
   /** Stores the batch and the position `to` as one. @throws SteppedDown when the stored position is not `from`. */
   write(batch: Batch, move: { readonly from: Progress; readonly to: Progress }): Promise<void>
   /** Called every other second while nothing is written. */
@@ -180,6 +183,7 @@ class Attempt<Event, Batch extends FrameBatch<Event>> {
         newBatch: () => newBatch(slot),
         rowsMax: limits.rowsMax,
         afterFrameSequence: from.frameSequence,
+        nowUs: telemetryOf(nats)?.nowUs,
       })
       this.#inbox = inbox
       const reader = await followFrames<Event>(nats, source, slot, from.frameSequence, (frame, sequence, previous) => {
@@ -203,7 +207,8 @@ class Attempt<Event, Batch extends FrameBatch<Event>> {
   }
 
   async #write(sink: Sink<Batch>, inbox: Inbox<Event, Batch>): Promise<void> {
-    const { slot, limits, onWritten } = this.#options
+    const { nats, slot, projection, limits, onWritten } = this.#options
+    const telemetry = telemetryOf(nats)
     let { progress } = sink
     let beganAt = Number.NEGATIVE_INFINITY
     while (!this.#ended) {
@@ -220,9 +225,14 @@ class Attempt<Event, Batch extends FrameBatch<Event>> {
       }
       this.#hurried = false
       beganAt = this.#time.nowMs()
-      const { batch, to, oldestUs } = inbox.take()
+      const { batch, to, oldestUs, traced } = inbox.take()
+      const startUs = telemetry?.nowUs() ?? 0
       await sink.write(batch, { from: progress, to })
-      countBatch(this.#options.projection, batch.rowsCount, (this.#time.nowMs() - beganAt) / 1000)
+      countBatch(projection, batch.rowsCount, (this.#time.nowMs() - beganAt) / 1000)
+      if (telemetry !== undefined && traced.length > 0) {
+        const attributes = { 'exchange.slot': slot, 'exchange.batch.rows': batch.rowsCount, ...sink.attributes }
+        recordBatch(telemetry, `write ${projection}`, traced, { startUs, attributes })
+      }
       progress = to
       this.#onStored(Math.max(0, this.#time.wallMs() - oldestUs / 1000))
       onWritten(slot, progress)

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { type Bus, streamsOf } from '#mesh/bus.ts'
+import { type Bus, streamsOf, telemetryOf } from '#mesh/bus.ts'
 import { checked } from '#mesh/checked.ts'
 import { comparePositions, parsePosition, positionText, START } from '#mesh/domain/position.ts'
 import { PrivateRing } from '#mesh/domain/private-ring.ts'
@@ -9,6 +9,8 @@ import type { PrivateChannel, PushPrivateRead, PushPrivateResult } from '#mesh/p
 import { RpcError } from '#mesh/rpc.ts'
 import type { Service } from '#mesh/service.ts'
 import { EVENTS_STREAM, framesSubject, Log, pushSubject } from '#mesh/subjects.ts'
+import { headersWith } from '#mesh/telemetry/rpc.ts'
+import { childOf, type Traceparent } from '#mesh/telemetry/traceparent.ts'
 import { sleep, systemTime } from '#mesh/time.ts'
 import { encodeTold } from './private-message.ts'
 import { type PushedSlot, runPusher } from './runtime.ts'
@@ -94,19 +96,42 @@ class PrivateSlot implements PushedSlot<AccountEvent> {
       if (known !== undefined) return known.then(() => this.take(frame, frameSequence, tells))
     }
     const { header, events } = frame
-    const { nats } = this.#options.service
     const end = endOf(frame)
     this.#rings ??= this.#newRings([header.inFrom[0], header.inFrom[1], 0])
     for (const [channel, { ring, write }] of this.#rings) {
-      for (const event of events) {
+      for (const [index, event] of events.entries()) {
         const written = write(event, header.timeUs)
         if (written === undefined) continue
         const { memberId, text } = written
         const told = ring.add(memberId, event.position, header.timeUs, text)
-        if (tells) nats.publish(pushSubject(channel, memberId), encodeTold(told))
+        if (tells) this.#tell(channel, memberId, encodeTold(told), frame.traces?.get(index))
       }
       ring.advance(end, header.timeUs)
     }
+  }
+
+  /** `parent`: where the event is of a sampled order. */
+  #tell(channel: PrivateChannel, memberId: number, message: string, parent: Traceparent | undefined): void {
+    const { nats } = this.#options.service
+    const telemetry = telemetryOf(nats)
+    const subject = pushSubject(channel, memberId)
+    if (parent === undefined || telemetry === undefined) {
+      nats.publish(subject, message)
+      return
+    }
+    const self = childOf(parent)
+    const startUs = telemetry.nowUs()
+    nats.publish(subject, message, { headers: headersWith(self) })
+    const attributes = { 'exchange.channel': channel, 'exchange.member.id': String(memberId) }
+    telemetry.record({
+      name: `tell ${channel}`,
+      self,
+      parent,
+      kind: 'producer',
+      startUs,
+      endUs: telemetry.nowUs(),
+      attributes,
+    })
   }
 
   async answer(request: unknown): Promise<PushPrivateResult> {

@@ -6,6 +6,7 @@ import { createPool } from '#mesh/mysql.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import type { Service } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
+import { tracePool } from '#mesh/telemetry/clients.ts'
 import { createTokenVerifier } from '#mesh/tokens.ts'
 import { createAttempts } from './attempts.ts'
 import type { AuthConfig } from './config.ts'
@@ -24,7 +25,7 @@ export async function startAuth(service: Service, config: AuthConfig): Promise<A
   const { replicas, issuer, audience, accountSlots } = config
   await ensureStreams(nats, config)
   await migrate(config.mysqlUrl, log)
-  const pool = createPool(config.mysqlUrl, { connectionsMax: 10 })
+  const pool = tracePool(createPool(config.mysqlUrl, { connectionsMax: 10 }), service.telemetry)
   const ids = createIds(nats)
   await untilIdsCome()
 

@@ -146,7 +146,7 @@ function sourceMessage(
     authorization: headerText(headers, 'authorization'),
     onBehalfOf: headerText(headers, 'x-member-id'),
     messageId: `${topicId}.${partition}.${offset}`,
-    trace: headerText(headers, 'traceparent'),
+    trace: { traceparent: headerText(headers, 'traceparent'), 'uber-trace-id': headerText(headers, 'uber-trace-id') },
   }
 }
 

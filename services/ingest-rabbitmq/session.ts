@@ -86,7 +86,7 @@ function sourceOf({ content, properties }: ConsumeMessage, command: CommandName)
     onBehalfOf: header('x-member-id'),
     messageId: properties.messageId,
     command,
-    trace: header('traceparent'),
+    trace: { traceparent: header('traceparent'), 'uber-trace-id': header('uber-trace-id') },
   }
 }
 

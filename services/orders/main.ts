@@ -7,6 +7,7 @@ import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import { serveRpc } from '#mesh/rpc.ts'
 import { runService } from '#mesh/service.ts'
 import { Log, Rpc } from '#mesh/subjects.ts'
+import { tracePool } from '#mesh/telemetry/clients.ts'
 import { readConfig } from './config.ts'
 import { OrderRows } from './domain/rows.ts'
 import { haltForgotten } from './forgotten.ts'
@@ -19,7 +20,7 @@ const MIGRATE_RETRY_MS = 1_000
 
 await runService('orders', async (service) => {
   const { mysqlUrl, accountSlots } = readConfig(service.env)
-  const pool = createPool(mysqlUrl)
+  const pool = tracePool(createPool(mysqlUrl), service.telemetry)
   service.onStop(() => pool.end())
   service.ready('schema', false)
 

@@ -190,7 +190,7 @@ export class Members {
       told = await this.#told((edge, member) => {
         const parsed = parseNewOrder({ ...body, clientOrderId }, edge.definitions.market)
         if (isFault(parsed)) throw new Error(`The simulation's order is wrong: ${parsed.code} ${parsed.field}`)
-        return edge.trading.place(member, parsed, undefined)
+        return edge.trading.place(member, parsed)
       }, memberId)
       this.history.push({ did: 'place', memberId, clientOrderId, side, instrument, told })
       // Who is careful repeats until he knows.
