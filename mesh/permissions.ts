@@ -225,4 +225,23 @@ const USERS: Readonly<Record<string, (shape: Shape) => Permissions>> = {
     subscribe: [aliveSubject('archive')],
   }),
   alerts: () => ({ publish: [], subscribe: [Rpc.alertsTest] }),
+  /** Looks at everything, and changes nothing: what an admin may do there is to ask for a snapshot or a test alert. */
+  'operator-page': () => ({
+    publish: [
+      WHO_IS_THERE,
+      Rpc.authLogin,
+      Rpc.authRefresh,
+      Rpc.authLogout,
+      Rpc.ordersQuery,
+      Rpc.alertsTest,
+      slotReadSubject(Log.accounts, ANY),
+      ...Object.values(Log).map((log) => slotSnapshotSubject(log, ANY)),
+      ...reading(...LOG_STREAMS, EVENTS_STREAM),
+      ...TOKENS,
+      ...readingBucket(Bucket.leases, Bucket.slots),
+      '$JS.API.STREAM.LIST',
+      '$JS.API.CONSUMER.LIST.*',
+    ],
+    subscribe: [ALL_OWNERS],
+  }),
 }

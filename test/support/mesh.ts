@@ -60,6 +60,7 @@ const MORE_SERVICES = {
   'event-log': 'services/event-log/main.ts',
   'ingest-kafka': 'services/ingest-kafka/main.ts',
   'ingest-rabbitmq': 'services/ingest-rabbitmq/main.ts',
+  'operator-page': 'services/operator-page/main.ts',
   'push-accounts': 'services/push-accounts/main.ts',
   'push-market': 'services/push-market/main.ts',
   'push-orders': 'services/push-orders/main.ts',
