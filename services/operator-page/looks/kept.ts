@@ -1,0 +1,43 @@
+import type { Logger } from 'pino'
+
+export interface Kept<Value> {
+  /** What was found last. The first time it is waited for, a moment. */
+  value(): Promise<Value>
+}
+
+const FIRST_MS_MAX = 1_500
+
+/**
+ * Something that is looked at when somebody wants to know it, at most every so often and never twice at once: however many look
+ * at the page, and however late the answer is, the exchange is asked no more than that.
+ */
+export function kept<Value>(
+  name: string,
+  everyMs: number,
+  none: Value,
+  look: () => Promise<Value>,
+  log: Logger,
+): Kept<Value> {
+  let value = none
+  let askedAtMs = Number.NEGATIVE_INFINITY
+  let asking: Promise<void> | undefined
+  const ask = async (): Promise<void> => {
+    askedAtMs = performance.now()
+    try {
+      value = await look()
+    } catch (err) {
+      log.warn({ err, look: name }, 'something could not be looked at')
+      value = none
+    } finally {
+      asking = undefined
+    }
+  }
+  return {
+    value: async () => {
+      const isFirst = askedAtMs === Number.NEGATIVE_INFINITY
+      if (asking === undefined && performance.now() - askedAtMs >= everyMs) asking = ask()
+      if (isFirst) await Promise.race([asking, new Promise((resolve) => setTimeout(resolve, FIRST_MS_MAX))])
+      return value
+    },
+  }
+}
