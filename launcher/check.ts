@@ -6,6 +6,7 @@ import { projectDirectory } from './servers/directories.ts'
 const checks = [
   ['biome', 'check', '.'],
   ['tsc', '-p', '.'],
+  ['tsc', '-p', 'gateway/trading-page'],
   ['knip', '--no-progress'],
 ] as const
 

@@ -3,6 +3,7 @@ import { Account } from './account.js'
 import { persistently, Refused, request } from './api.js'
 import { BookPanel } from './book-panel.js'
 import { Chart } from './chart.js'
+import { fromUnits } from './decimal.js'
 import { wireDialogs } from './dialogs.js'
 import { byId, drawSoon, element, say } from './dom.js'
 import { grouped, padded } from './format.js'
@@ -18,7 +19,7 @@ import { wireShortcuts } from './shortcuts.js'
 import { Stream } from './stream.js'
 import { TradesPanel } from './trades-panel.js'
 
-const INTERVALS = ['1m', '5m', '15m', '1h', '4h', '1d', '1w']
+const INTERVALS = ['1s', '1m', '5m', '15m', '1h', '4h', '1d', '1w']
 const CANDLES = '500'
 const MARKETS_EVERY_MS = 60_000
 const AGAIN_MS = 3_000
@@ -134,7 +135,17 @@ function showMarket() {
     drawLast()
   }
   form.show(next)
+  drawFacts(next)
   drawOwn()
+}
+
+/** @param {MarketRules} of */
+function drawFacts({ market }) {
+  const { base, quote, tick, lot, amountMin, makerFeePpm, takerFeePpm } = market
+  const percent = (/** @type {number} */ ppm) => `${fromUnits(BigInt(ppm), 4)}%`
+  say(byId('fact-fees'), `${percent(makerFeePpm)} / ${percent(takerFeePpm)}`)
+  say(byId('fact-tick'), `${tick} ${quote}`)
+  say(byId('fact-lot'), `${lot} / ${amountMin} ${base}`)
 }
 
 /** @param {MarketRules} wanted */
@@ -178,7 +189,7 @@ async function readCandles(of, how) {
     if (!how.isNew) return
   }
   if (channel !== candleChannel) return
-  chart.show(of, candles, how)
+  chart.show(of, candles, { ...how, hasSeconds: chosen === '1s' })
   const empty = byId('chart-empty')
   empty.hidden = candles.length > 0
   say(empty, words)
@@ -210,6 +221,14 @@ function drawOwn() {
   book.mark(own)
   chart.mark(own)
   form.fund(data.balances)
+  byId('own-facts').hidden = session.member === undefined
+  if (rules === undefined) return
+  for (const part of /** @type {const} */ (['base', 'quote'])) {
+    const asset = rules.market[part]
+    const { total = '0', held = '0' } = data.balances.get(asset) ?? {}
+    say(byId(`own-${part}`), `${asset}, all`)
+    say(byId(`own-${part}-total`), `${grouped(total)}${held === '0' ? '' : `, ${grouped(held)} in orders`}`)
+  }
 }
 
 function drawStatus() {

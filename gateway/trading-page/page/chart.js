@@ -41,7 +41,7 @@ export class Chart {
       crosshair: { mode: CrosshairMode.Normal },
       localization: { locale: 'en', timeFormatter: timeText },
       timeScale: { timeVisible: true, rightOffset: 6, barSpacing: 8, minBarSpacing: 2, tickMarkFormatter: tickText },
-      rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.08, bottom: 0.24 } },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true, scaleMargins: { top: 0.08, bottom: 0.24 } },
     })
     this.#candles = this.#chart.addSeries(CandlestickSeries, { borderVisible: false, priceLineWidth: 1 })
     this.#volumes = this.#chart.addSeries(HistogramSeries, {
@@ -80,9 +80,10 @@ export class Chart {
   /**
    * @param {MarketRules} rules
    * @param {readonly Candle[]} candles
-   * @param {{ isNew: boolean }} how new: from its right end, as long as that is looked at
+   * @param {{ isNew: boolean, hasSeconds: boolean }} how new: it is looked at from its right end
    */
-  show(rules, candles, { isNew }) {
+  show(rules, candles, { isNew, hasSeconds }) {
+    this.#chart?.timeScale().applyOptions({ secondsVisible: hasSeconds })
     this.#candles?.applyOptions({
       priceFormat: {
         type: 'custom',
@@ -133,7 +134,7 @@ export class Chart {
         color: side === 'buy' ? this.#colours.buy : this.#colours.sell,
         lineWidth: 1,
         lineStyle: 2,
-        axisLabelVisible: false,
+        axisLabelVisible: true,
         title: `${side === 'buy' ? 'Buy' : 'Sell'} ${amount}`,
       })
       if (line !== undefined) this.#lines.push(line)
@@ -195,7 +196,7 @@ function tickText(/** @type {unknown} */ seconds, /** @type {number} */ kind) {
   if (kind === 0) return String(time.getFullYear())
   if (kind === 1) return time.toLocaleString('en-GB', { month: 'short' })
   if (kind === 2) return time.toLocaleString('en-GB', { day: 'numeric', month: 'short' })
-  return time.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
+  return time.toLocaleTimeString('en-GB', { timeStyle: kind === 4 ? 'medium' : 'short' })
 }
 
 /** The style sheet's colours as the canvas takes them. */

@@ -43,7 +43,9 @@ export const compact = (text) => COMPACT.format(Number(text))
  * @param {string} text
  */
 export function signedPercent(text) {
-  const rounded = Number(text).toFixed(2)
+  const rounded = Number(text)
+    .toFixed(2)
+    .replace(/^-(?=0\.00$)/, '')
   return `${Number(rounded) > 0 ? '+' : ''}${rounded}%`
 }
 

@@ -5,7 +5,7 @@
 import { persistently, Refused } from './api.js'
 import { tidy } from './decimal.js'
 import { byId, drawSoon, element, say, syncRows } from './dom.js'
-import { cut, dayAndClock, grouped } from './format.js'
+import { cut, dayAndClock, grouped, padded } from './format.js'
 import { fillKey } from './member-data.js'
 import { fieldWords, wordsOf } from './messages.js'
 import { notify } from './notices.js'
@@ -33,69 +33,96 @@ const STATUS = {
 
 const sideText = (/** @type {{ side: string }} */ { side }) => (side === 'buy' ? 'Buy' : 'Sell')
 const pairText = (/** @type {{ instrument: string }} */ { instrument }) => instrument.replace('-', '/')
-const orNone = (/** @type {string | null} */ text) => (text === null ? '–' : grouped(text))
-const priceText = (/** @type {Order} */ { type, price }) => (type === 'market' ? 'Market' : orNone(price))
-const sideColumn = {
-  title: 'Side',
-  kind: /** @type {const} */ ('word'),
-  text: sideText,
-  tone: (/** @type {{ side: string }} */ { side }) => side,
-}
-const marketColumn = { title: 'Market', kind: /** @type {const} */ ('word'), text: pairText }
-const wantedText = (/** @type {Order} */ { amount, quoteAmount, instrument }) =>
-  amount === null ? `${orNone(quoteAmount)} ${instrument.split('-')[1]}` : grouped(amount)
 
-/** @type {Column<Order>[]} */
-const OPEN = [
-  { title: 'Time', kind: 'word', text: ({ createdAt }) => dayAndClock(createdAt) },
-  marketColumn,
-  sideColumn,
-  { title: 'Price', kind: 'number', text: priceText },
-  { title: 'Amount', kind: 'number', text: wantedText },
-  { title: 'Filled', kind: 'number', text: ({ executedAmount }) => grouped(executedAmount) },
-]
-/** @type {Column<Order>[]} */
-const HISTORY = [
-  { title: 'Time', kind: 'word', text: ({ createdAt }) => dayAndClock(createdAt) },
-  marketColumn,
-  sideColumn,
-  { title: 'Price', kind: 'number', text: priceText },
-  {
-    title: 'Average',
-    kind: 'number',
-    text: ({ averagePrice }) => orNone(averagePrice === null ? null : cut(averagePrice, 8)),
-  },
-  {
-    title: 'Filled / amount',
-    kind: 'number',
-    text: (order) => `${grouped(order.executedAmount)} / ${wantedText(order)}`,
-  },
-  { title: 'Status', kind: 'word', text: ({ status }) => STATUS[status] },
-]
-/** @type {Column<Fill>[]} */
-const FILLS = [
-  { title: 'Time', kind: 'word', text: ({ time }) => dayAndClock(time) },
-  marketColumn,
-  sideColumn,
-  { title: 'Price', kind: 'number', text: ({ price }) => grouped(price) },
-  { title: 'Amount', kind: 'number', text: ({ amount }) => grouped(amount) },
-  { title: 'Total', kind: 'number', text: ({ quoteAmount }) => grouped(quoteAmount) },
-  { title: 'Fee', kind: 'number', text: ({ fee, feeAsset }) => `${grouped(fee)} ${feeAsset}` },
-  { title: 'Role', kind: 'word', text: ({ liquidity }) => (liquidity === 'maker' ? 'Maker' : 'Taker') },
-]
-/** @type {Column<Balance>[]} */
-const BALANCES = [
-  { title: 'Asset', kind: 'word', text: ({ asset }) => asset },
-  { title: 'Available', kind: 'number', text: ({ available }) => grouped(available) },
-  { title: 'In orders', kind: 'number', text: ({ held }) => grouped(held) },
-  { title: 'Total', kind: 'number', text: ({ total }) => grouped(total) },
-]
+/** @typedef {(instrument: string) => MarketRules | undefined} RulesOf */
+
+/**
+ * With the places that the market counts in, so that columns stand in line.
+ * @param {RulesOf} rulesOf
+ */
+function texts(rulesOf) {
+  const places = (/** @type {string | null} */ text, /** @type {number | undefined} */ count) =>
+    text === null ? '–' : grouped(padded(text, count ?? 0))
+  const amount = (/** @type {{ instrument: string }} */ { instrument }, /** @type {string | null} */ text) =>
+    places(text, rulesOf(instrument)?.amountScale)
+  const price = (/** @type {{ instrument: string }} */ { instrument }, /** @type {string | null} */ text) =>
+    places(text, rulesOf(instrument)?.priceScale)
+  return {
+    amount,
+    price,
+    orderPrice: (/** @type {Order} */ order) => (order.type === 'market' ? 'Market' : price(order, order.price)),
+    wanted: (/** @type {Order} */ order) =>
+      order.amount === null
+        ? `${places(order.quoteAmount, 0)} ${order.instrument.split('-')[1]}`
+        : amount(order, order.amount),
+  }
+}
+
+/** @param {RulesOf} rulesOf */
+function columnsOf(rulesOf) {
+  const { amount, price, orderPrice, wanted } = texts(rulesOf)
+  const word = /** @type {const} */ ('word')
+  const number = /** @type {const} */ ('number')
+  const market = { title: 'Market', kind: word, text: pairText }
+  const side = {
+    title: 'Side',
+    kind: word,
+    text: sideText,
+    tone: (/** @type {{ side: string }} */ one) => one.side,
+  }
+  const created = { title: 'Time', kind: word, text: (/** @type {Order} */ order) => dayAndClock(order.createdAt) }
+  /** @type {Column<Order>[]} */
+  const open = [
+    created,
+    market,
+    side,
+    { title: 'Price', kind: number, text: orderPrice },
+    { title: 'Amount', kind: number, text: wanted },
+    { title: 'Filled', kind: number, text: (order) => amount(order, order.executedAmount) },
+  ]
+  /** @type {Column<Order>[]} */
+  const history = [
+    created,
+    market,
+    side,
+    { title: 'Price', kind: number, text: orderPrice },
+    {
+      title: 'Average',
+      kind: number,
+      text: ({ averagePrice }) => (averagePrice === null ? '–' : grouped(cut(averagePrice, 8))),
+    },
+    { title: 'Filled', kind: number, text: (order) => amount(order, order.executedAmount) },
+    { title: 'Amount', kind: number, text: wanted },
+    { title: 'Status', kind: word, text: ({ status }) => STATUS[status] },
+  ]
+  /** @type {Column<Fill>[]} */
+  const fills = [
+    { title: 'Time', kind: word, text: ({ time }) => dayAndClock(time) },
+    market,
+    side,
+    { title: 'Price', kind: number, text: (fill) => price(fill, fill.price) },
+    { title: 'Amount', kind: number, text: (fill) => amount(fill, fill.amount) },
+    { title: 'Total', kind: number, text: ({ quoteAmount }) => grouped(quoteAmount) },
+    { title: 'Fee', kind: number, text: ({ fee, feeAsset }) => `${grouped(fee)} ${feeAsset}` },
+    { title: 'Role', kind: word, text: ({ liquidity }) => (liquidity === 'maker' ? 'Maker' : 'Taker') },
+  ]
+  /** @type {Column<Balance>[]} */
+  const balances = [
+    { title: 'Asset', kind: word, text: ({ asset }) => asset },
+    { title: 'Available', kind: number, text: ({ available }) => grouped(available) },
+    { title: 'In orders', kind: number, text: ({ held }) => grouped(held) },
+    { title: 'Total', kind: number, text: ({ total }) => grouped(total) },
+  ]
+  return { open, history, fills, balances }
+}
 
 /** The member's orders, fills and balances. */
 export class MemberPanels {
   #session
   #data
   #rulesOf
+  #columns
+  #texts
   /** @type {string} */
   #instrument = ''
   /** Cancels are told once, also if there are many. */
@@ -115,6 +142,8 @@ export class MemberPanels {
     this.#session = session
     this.#data = data
     this.#rulesOf = rulesOf
+    this.#columns = columnsOf(rulesOf)
+    this.#texts = texts(rulesOf)
     data.addEventListener('change', this.#draw)
     data.addEventListener('told', (event) => this.#tell(/** @type {CustomEvent} */ (event).detail))
     session.addEventListener('change', this.#draw)
@@ -208,18 +237,24 @@ export class MemberPanels {
       isIn ? (fault !== '' ? fault : isRead ? words : 'Reading…') : stranger
     drawTable(
       byId('view-open'),
-      OPEN,
+      this.#columns.open,
       shown,
       ({ id }) => id,
       empty('No open orders.', true),
       (order) => this.#actions(order),
     )
-    drawTable(byId('view-history'), HISTORY, history.items, ({ id }) => id, empty('No orders yet.', history.isRead))
-    drawTable(byId('view-fills'), FILLS, fills.items, fillKey, empty('No fills yet.', fills.isRead))
+    drawTable(
+      byId('view-history'),
+      this.#columns.history,
+      history.items,
+      ({ id }) => id,
+      empty('No orders yet.', history.isRead),
+    )
+    drawTable(byId('view-fills'), this.#columns.fills, fills.items, fillKey, empty('No fills yet.', fills.isRead))
     const held = [...balances.values()].sort((one, other) => (one.asset < other.asset ? -1 : 1))
     drawTable(
       byId('view-balances'),
-      BALANCES,
+      this.#columns.balances,
       held,
       ({ asset }) => asset,
       empty('No balances yet. A deposit goes by your member number, which stands under your e-mail above.', true),
@@ -249,7 +284,7 @@ export class MemberPanels {
    */
   #actions(order) {
     const { id } = order
-    const about = `${sideText(order)} ${wantedText(order)} ${pairText(order)}`
+    const about = `${sideText(order)} ${this.#texts.wanted(order)} ${pairText(order)}`
     const amend = element(
       'button',
       { type: 'button', class: 'quiet small', 'aria-label': `Change: ${about}` },
@@ -289,7 +324,7 @@ export class MemberPanels {
     this.#amended = order
     say(
       byId('amend-what'),
-      `${sideText(order)} ${wantedText(order)} ${base} at ${priceText(order)} ${quote}; ${grouped(order.executedAmount)} executed.`,
+      `${sideText(order)} ${this.#texts.wanted(order)} ${base} at ${this.#texts.orderPrice(order)} ${quote}; ${grouped(order.executedAmount)} executed.`,
     )
     say(byId('amend-price-unit'), quote)
     say(byId('amend-amount-unit'), base)
@@ -360,7 +395,7 @@ export class MemberPanels {
       )
     } else if (message.type === 'orders' && message.cause === 'cancelled' && !this.#isCancellingAll) {
       const { order } = message
-      notify(`Cancelled: ${sideText(order)} ${wantedText(order)} ${pairText(order)}.`)
+      notify(`Cancelled: ${sideText(order)} ${this.#texts.wanted(order)} ${pairText(order)}.`)
     }
   }
 }
