@@ -20,6 +20,8 @@ import { Supervisor } from './supervisor.ts'
 export type ServerUrls = {
   natsUrl: string
   natsReplicas: string | undefined
+  /** Where the keys of the bus's users are; undefined where it has none. */
+  nkeyDirectory: string | undefined
   /** Of private nats-servers: they say how much room is left. */
   natsMonitorUrl: string | undefined
   mysqlUrl: string
@@ -48,11 +50,14 @@ export async function startServers(
     report: (line: string) => screen.working(name, line),
   })
   const natsMonitorUrls: string[] = []
+  // A server that is named has users where NATS_NKEY_DIR says so; a private one always has.
+  const named = config.env.NATS_NKEY_DIR
+  let nkeyDirectory = named ? resolve(projectDirectory, named) : undefined
   const missing = new Map<Composable, ProgramMissingError>()
 
   const [nats, mariadb, redis] = await allOrFirstFailure([
     provide('nats', config.natsUrl, checkNats, () =>
-      startNats({ ...common('nats'), syncInterval: config.natsSyncInterval, ...busUsersOf(config) }),
+      startNats({ ...common('nats'), syncInterval: config.natsSyncInterval }),
     ),
     provide('mariadb', config.mysqlUrl, checkMysql, () =>
       startMariadbServer({ ...common('mariadb'), user: 'exchange', password: mysqlPassword, bufferPool: '256M' }),
@@ -63,6 +68,7 @@ export async function startServers(
   const composed = missing.size === 0 ? undefined : await compose()
   return {
     natsUrl: nats ?? composed?.nats ?? '',
+    nkeyDirectory,
     natsReplicas: isCluster && config.natsUrl === undefined ? `${clusterServers}` : config.env.NATS_REPLICAS,
     natsMonitorUrl: natsMonitorUrls.length === 0 ? config.env.NATS_MONITOR_URL : natsMonitorUrls.join(','),
     mysqlUrl: mariadb ?? composed?.mariadb ?? '',
@@ -70,9 +76,12 @@ export async function startServers(
   }
 
   async function startNats(options: NatsOptions): Promise<readonly NatsServer[]> {
+    const directory = nkeyDirectory ?? join(dataDirectory, 'nkeys')
+    const withUsers = { ...options, extraConfig: makeBusUsers(directory, slotsFromEnv(config.env)) }
     const servers = isCluster
-      ? await startNatsCluster({ ...options, servers: clusterServers })
-      : [await startNatsServer(options)]
+      ? await startNatsCluster({ ...withUsers, servers: clusterServers })
+      : [await startNatsServer(withUsers)]
+    nkeyDirectory = directory
     for (const server of servers) {
       natsMonitorUrls.push(server.monitorUrl)
       stack.defer(healWhenThereIsRoom(server, dataDirectory, (line) => screen.warning(server.spec.name, line)))
@@ -117,12 +126,6 @@ export async function startServers(
     for (const name of names) screen.done(name, `${withoutPassword(servers.urls[name])} (in a container)`)
     return servers.urls
   }
-}
-
-/** Each service is a user of its own where there is a place for their keys. */
-function busUsersOf({ env }: LauncherConfig): Pick<NatsOptions, 'extraConfig'> {
-  const { NATS_NKEY_DIR: directory } = env
-  return directory ? { extraConfig: makeBusUsers(resolve(projectDirectory, directory), slotsFromEnv(env)) } : {}
 }
 
 /** One server's store and a cluster's are not the same: the data would not be there. */

@@ -75,7 +75,8 @@ export async function startMesh(
     })),
   )
   const archiveDirectory = config.env.ARCHIVE_DIR || undefined
-  state.keepMesh({ mysqlUrl: urls.mysqlUrl, natsUrl: urls.natsUrl, publicUrl, archiveDirectory })
+  const { mysqlUrl, natsUrl, nkeyDirectory } = urls
+  state.keepMesh({ mysqlUrl, natsUrl, nkeyDirectory, publicUrl, archiveDirectory })
 
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
   screen.text(
@@ -103,6 +104,7 @@ function serviceEnv(config: LauncherConfig, urls: ServerUrls, admin: AdminAccoun
     ...config.env,
     NATS_URL: urls.natsUrl,
     NATS_REPLICAS: urls.natsReplicas,
+    NATS_NKEY_DIR: urls.nkeyDirectory,
     NATS_MONITOR_URL: urls.natsMonitorUrl,
     SNAPSHOT_DIR: config.env.SNAPSHOT_DIR || join(config.dataDirectory, 'snapshots'),
     DISK_FOLDERS: config.env.DISK_FOLDERS ?? config.dataDirectory,

@@ -13,6 +13,7 @@ type Mark = { name: string; pid: number; identity: string }
 export type RunningMesh = {
   mysqlUrl: string
   natsUrl: string
+  nkeyDirectory: string | undefined
   publicUrl: string
   archiveDirectory: string | undefined
 }

@@ -11,7 +11,10 @@ export interface Servers {
   readonly archiveDirectory: string | undefined
 }
 
-/** `NATS_URL`, `MYSQL_URL` and `ARCHIVE_DIR` (also from `.env`), else the servers of the `npm start` that runs. @throws ConfigError */
+/**
+ * `NATS_URL`, `MYSQL_URL` and `ARCHIVE_DIR` (also from `.env`), else the servers of the `npm start` that runs; `NATS_NKEY_DIR` is set to where its
+ * keys are. @throws ConfigError
+ */
 export function findServers(): Servers {
   const path = join(projectDirectory, '.env')
   if (existsSync(path)) process.loadEnvFile(path)
@@ -21,6 +24,7 @@ export function findServers(): Servers {
   if (running?.natsUrl === undefined) {
     throw new ConfigError('Which mesh? Set NATS_URL and MYSQL_URL, or run npm start (EXCHANGE_DATA_DIR says where).')
   }
+  if (running.nkeyDirectory !== undefined) process.env.NATS_NKEY_DIR ||= running.nkeyDirectory
   const archiveDirectory = archive || running.archiveDirectory
   return { natsUrl: running.natsUrl, mysqlUrl: mysqlUrl || running.mysqlUrl, archiveDirectory }
 }

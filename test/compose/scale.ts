@@ -1,0 +1,56 @@
+/**
+ * Scales what runs under docker compose up and down while orders pass through Traefik, and proves afterwards that nothing was lost.
+ *
+ *     node launcher/run.mjs test/compose/scale.ts
+ *
+ * Of the environment: the ports, the admin's password and MYSQL_PASSWORD, as docker-compose.yml has them. `.ci/compose` calls it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { run } from '#launcher/servers/child-process.ts'
+import { connectNats } from '#mesh/service.ts'
+import { Client } from '../support/client.ts'
+import { SteadyLoad } from '../support/steady-load.ts'
+
+const PER_SECOND = 30
+const CALM_MS = 3_000
+const STEPS = [
+  { gateway: 2, accounts: 2, engine: 3, orders: 2 },
+  { gateway: 1, accounts: 1, engine: 1, orders: 1 },
+]
+
+const { env } = process
+const host = '127.0.0.1'
+const natsUrl = `nats://${host}:${env.NATS_PORT ?? 4222}`
+const mysqlUrl = `mysql://exchange:${env.MYSQL_PASSWORD ?? 'laptop-only'}@${host}:${env.MYSQL_PORT ?? 3306}/exchange`
+const admin = {
+  email: env.EXCHANGE_ADMIN_EMAIL ?? 'admin@example.com',
+  password: env.EXCHANGE_ADMIN_PASSWORD ?? '',
+}
+
+const nats = await connectNats(natsUrl, 'compose-check')
+try {
+  const load = await SteadyLoad.start(
+    nats,
+    new Client([`http://${host}:${env.PUBLIC_PORT ?? 8182}`]),
+    admin,
+    PER_SECOND,
+  )
+  await sleep(CALM_MS)
+  for (const step of STEPS) {
+    const scale = Object.entries(step).map(([service, count]) => `${service}=${count}`)
+    const beganMs = performance.now()
+    await run('docker', ['compose', 'up', '--detach', '--no-recreate', ...scale.flatMap((one) => ['--scale', one])])
+    await sleep(CALM_MS)
+    const pause = Math.round(load.longestPauseMs(beganMs, performance.now()))
+    console.log(`${scale.join(' ')}: longest time without an order accepted ${pause} ms`)
+  }
+  await load.stop()
+  const failures = load.failures()
+  console.log(
+    `${load.answered.length} requests, ${load.failed().length} not done${failures.map((one) => `\n  ${one}`).join('')}`,
+  )
+  const { accepted } = await load.check({ natsUrl, mysqlUrl })
+  console.log(`each of ${accepted} orders accepted is in MySQL once, and the audit finds all in order`)
+} finally {
+  await nats.close()
+}
