@@ -50,6 +50,7 @@ Ctrl-C ends everything that it started. The data stays, and the next start goes 
 Settings come from the environment, or from a file .env (see .env.example):
   PUBLIC_HOST, PUBLIC_PORT             the public entry (127.0.0.1, 8182)
   TRAEFIK_DASHBOARD_PORT               Traefik's dashboard (8181)
+  OPERATOR_HOST, OPERATOR_PORT         the operator's page (127.0.0.1, 3000)
   NATS_URL, MYSQL_URL, REDIS_URL       servers that run already; each one not named is started privately
   KAFKA_URL                            the same; or off: no orders from Kafka, and no event log
   RABBITMQ_URL                         the same; or off: no orders from RabbitMQ

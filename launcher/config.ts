@@ -17,6 +17,8 @@ export type LauncherConfig = {
   publicHost: string
   publicPort: number
   dashboardPort: number
+  operatorHost: string
+  operatorPort: number
   adminEmail: string
   adminPassword: string | undefined
   /** What every service gets besides its own settings. */
@@ -48,6 +50,8 @@ export function envToConfig(env: Env): LauncherConfig {
     publicHost: env.PUBLIC_HOST || '127.0.0.1',
     publicPort: wholeNumber('PUBLIC_PORT', env.PUBLIC_PORT || '8182', 1, 65_535),
     dashboardPort: wholeNumber('TRAEFIK_DASHBOARD_PORT', env.TRAEFIK_DASHBOARD_PORT || '8181', 1, 65_535),
+    operatorHost: env.OPERATOR_HOST || '127.0.0.1',
+    operatorPort: wholeNumber('OPERATOR_PORT', env.OPERATOR_PORT || '3000', 1, 65_535),
     adminEmail: env.EXCHANGE_ADMIN_EMAIL || 'admin@example.com',
     adminPassword: env.EXCHANGE_ADMIN_PASSWORD || undefined,
     env,

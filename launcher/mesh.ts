@@ -6,12 +6,14 @@ import { firstOrder } from './first-order.ts'
 import { createInstance, type Instance, unreadyChecks } from './instance.ts'
 import { type ServerUrls, startServers } from './mesh-servers.ts'
 import { notable } from './notable-lines.ts'
+import { operatorLinks } from './operator-links.ts'
 import { checkDataDirectory, checkPort } from './preflight.ts'
 import { RunState } from './run-state.ts'
 import type { Screen } from './screen.ts'
 import { keptSecret } from './secrets.ts'
 import { onProcessesChange, type RunError, run } from './servers/child-process.ts'
 import { projectDirectory } from './servers/directories.ts'
+import { freePort } from './servers/ports.ts'
 import { answersHttp } from './servers/probe.ts'
 import { traefikProgram } from './servers/programs.ts'
 import { startTraefikServer } from './servers/traefik.ts'
@@ -43,6 +45,8 @@ export async function startMesh(
   onProcessesChange((running) => state.keepProcesses(running))
   await checkPort('PUBLIC_PORT', config.publicPort, config.publicHost)
   await checkPort('TRAEFIK_DASHBOARD_PORT', config.dashboardPort, '127.0.0.1')
+  const hasOperatorPage = plan.services.some(({ isOperatorPage }) => isOperatorPage)
+  if (hasOperatorPage) await checkPort('OPERATOR_PORT', config.operatorPort, config.operatorHost)
 
   // Looked for meanwhile: its download takes longest, and nothing needs it before the end.
   const hasTraefik = traefikIsThere(screen)
@@ -56,7 +60,10 @@ export async function startMesh(
   const instancesOf = (services: readonly ServiceDefinition[], settings: NodeJS.ProcessEnv) =>
     createInstances({ ...plan, services }, config, settings, screen, withTraefik)
   const instances = await instancesOf(
-    plan.services.filter(({ needs, onlyWith }) => needs === undefined && (!onlyWith || config.env[onlyWith])),
+    plan.services.filter(
+      ({ needs, onlyWith, isOperatorPage }) =>
+        needs === undefined && !isOperatorPage && (!onlyWith || config.env[onlyWith]),
+    ),
     env,
   )
   await startServices(instances, screen, stack)
@@ -67,6 +74,14 @@ export async function startMesh(
     await startServices(more, screen, stack)
     instances.push(...more)
   }
+  const pages = await instancesOf(
+    plan.services.filter(({ isOperatorPage }) => isOperatorPage),
+    Object.assign({}, env, ...(await brokersStarting).values(), {
+      OPERATOR_LINKS: operatorLinks(config, publicUrl, withTraefik),
+    }),
+  )
+  await startServices(pages, screen, stack)
+  instances.push(...pages)
   state.keepMetrics(
     instances.map(({ service, process, metricsAddress: address }) => ({
       service,
@@ -82,6 +97,8 @@ export async function startMesh(
   screen.text(
     `\nThe exchange runs: ${publicUrl}/docs (started in ${seconds} s). Logs: ${join(config.dataDirectory, 'log')}`,
   )
+  if (hasOperatorPage)
+    screen.text(`The operator's page: http://${config.operatorHost}:${config.operatorPort} (log in as the admin)`)
   if (admin.isNew)
     screen.text(`\nThe admin is ${admin.email}, with the password ${admin.password} (kept in ${admin.path})`)
   screen.text(`\nA first order, to paste into another terminal:\n\n${firstOrder({ publicUrl, admin })}`)
@@ -152,7 +169,9 @@ async function createInstances(
     for (let number = 1; number <= count; number++) {
       const isEntry = service.isGateway && number === 1 && !withTraefik
       const publicAddress = isEntry ? { host: config.publicHost, port: config.publicPort } : undefined
-      instances.push(await createInstance({ service, number, env, logDirectory, screen, publicAddress }))
+      const port = service.isOperatorPage ? (number === 1 ? config.operatorPort : await freePort()) : undefined
+      const own = port === undefined ? env : { ...env, OPERATOR_PORT: `${port}` }
+      instances.push(await createInstance({ service, number, env: own, logDirectory, screen, publicAddress }))
     }
   }
   return instances

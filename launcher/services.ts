@@ -9,6 +9,8 @@ export type ServiceDefinition = {
   stage: number
   /** The gateway: it serves its health on its own port, and Traefik balances to its instances. */
   isGateway?: true
+  /** The operator's page: it has a port of its own, and starts when everything else runs, to be told where that is. */
+  isOperatorPage?: true
   /** It starts once this broker and everything that needs none are there, and is left out where there is none. */
   needs?: BrokerName
   /** It runs only where this setting is given. */
@@ -31,6 +33,7 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka' },
   { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka' },
   { name: 'ingest-rabbitmq', script: 'services/ingest-rabbitmq/main.ts', stage: 3, needs: 'rabbitmq' },
+  { name: 'operator-page', script: 'services/operator-page/main.ts', stage: 4, isOperatorPage: true },
 ]
 
 export const migrateScript = 'services/orders/migrate.ts'
