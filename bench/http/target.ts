@@ -25,7 +25,7 @@ export interface Address {
   readonly port: number
 }
 
-const addressOf = (url: string): Address => {
+export const addressOf = (url: string): Address => {
   const { hostname, port } = new URL(url)
   return { host: hostname, port: Number(port) }
 }

@@ -21,3 +21,19 @@ export function table(rows: readonly (readonly string[])[]): string {
   const [head = [], ...body] = rows
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...body.map(line)].join('\n')
 }
+
+/** Within which the median of what is sampled lies with 95 %, whatever its distribution (binomial); all of it where there are few. */
+export function medianInterval(values: readonly number[]): { readonly low: number; readonly high: number } {
+  const sorted = [...values].sort((a, b) => a - b)
+  const count = sorted.length
+  let below = 0.5 ** count
+  let tail = below
+  let index = 0
+  while (index + 1 < count / 2) {
+    below *= (count - index) / (index + 1)
+    if (tail + below > 0.025) break
+    tail += below
+    index++
+  }
+  return { low: sorted[index] ?? 0, high: sorted[count - 1 - index] ?? 0 }
+}

@@ -1,0 +1,113 @@
+/**
+ * What tracing costs the order path: the same mesh twice on this machine, one without tracing and one that samples 1 % (and
+ * carries the hops of all others), under the same load in turn.
+ *
+ *     npm run bench:tracing [-- --quick] [--pairs 20] [--seconds 2] [--ratio 0.01]
+ *
+ * Prints each pair, a table, and as the last line one JSON object: the median of the pairs' ratios and its interval of 95 %.
+ */
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { startCollector } from '#mesh/telemetry/testing/collector.ts'
+import { Exchange, Load, SLOTS } from './http/target.ts'
+import { untilCaughtUp } from './http/verify.ts'
+import { median, medianInterval, round, table } from './support/statistics.ts'
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    pairs: { type: 'string' },
+    seconds: { type: 'string' },
+    ratio: { type: 'string', default: '0.01' },
+  },
+})
+const PAIRS = Number(values.pairs ?? (values.quick ? 4 : 20))
+const COUNTED_MS = Number(values.seconds ?? (values.quick ? 1 : 2)) * 1_000
+const WARMUP_MS = 300
+const WARM_MS = values.quick ? 2_000 : 6_000
+const CONNECTIONS = 128
+
+interface Run {
+  readonly perSecond: number
+  readonly cpuUs: number
+}
+
+// Spans are counted and thrown away: a real collector is another machine's work.
+let spans = 0
+await using collector = await startCollector(() => {
+  spans++
+  return false
+})
+await using load = new Load()
+await using off = await Exchange.start('2m', { gateways: 1 })
+await using on = await Exchange.start('2m', {
+  gateways: 1,
+  env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_TRACES_SAMPLER_ARG: values.ratio },
+})
+let taskCount = 0
+for (const exchange of [off, on]) await measure(exchange, WARM_MS)
+const runs: { readonly off: Run; readonly on: Run }[] = []
+for (let pair = 1; pair <= PAIRS; pair++) {
+  // Who comes first changes, so that whatever the machine does meanwhile hits both alike.
+  const isOffFirst = pair % 2 === 1
+  const before = await measure(isOffFirst ? off : on, COUNTED_MS)
+  const after = await measure(isOffFirst ? on : off, COUNTED_MS)
+  const both = isOffFirst ? { off: before, on: after } : { off: after, on: before }
+  runs.push(both)
+  console.log(
+    `  pair ${pair}: off ${round(both.off.perSecond)}/s, on ${round(both.on.perSecond)}/s, ratio ${ratioOf(both).toFixed(3)}`,
+  )
+}
+const ratios = runs.map(ratioOf)
+const cpuRatios = runs.map((run) => run.on.cpuUs / run.off.cpuUs)
+const interval = medianInterval(ratios)
+const result = {
+  ratioOnToOff: round(median(ratios), 3),
+  ratioLow: round(interval.low, 3),
+  ratioHigh: round(interval.high, 3),
+  cpuRatioOnToOff: round(median(cpuRatios), 3),
+  offOrdersPerSecond: round(median(runs.map((run) => run.off.perSecond))),
+  onOrdersPerSecond: round(median(runs.map((run) => run.on.perSecond))),
+  offCpuUsPerOrder: round(median(runs.map((run) => run.off.cpuUs)), 1),
+  onCpuUsPerOrder: round(median(runs.map((run) => run.on.cpuUs)), 1),
+  spans,
+}
+console.log(
+  `\n${table([
+    ['tracing', 'orders/s', 'CPU µs per order'],
+    ['off', String(result.offOrdersPerSecond), result.offCpuUsPerOrder.toFixed(1)],
+    [`${Number(values.ratio) * 100} % sampled`, String(result.onOrdersPerSecond), result.onCpuUsPerOrder.toFixed(1)],
+  ])}`,
+)
+console.log(
+  `\nOn to off: ${result.ratioOnToOff}, in ${PAIRS} pairs within ${result.ratioLow} and ${result.ratioHigh} (95 %); ${spans} spans`,
+)
+const settings = {
+  pairs: PAIRS,
+  seconds: COUNTED_MS / 1_000,
+  connections: CONNECTIONS,
+  ratio: Number(values.ratio),
+  ...SLOTS,
+}
+console.log(JSON.stringify({ bench: 'tracing', cores: availableParallelism(), settings, result }))
+
+function ratioOf(run: { readonly off: Run; readonly on: Run }): number {
+  return run.on.perSecond / run.off.perSecond
+}
+
+async function measure(exchange: Exchange, countedMs: number): Promise<Run> {
+  const task = {
+    name: `t${++taskCount}`,
+    addresses: exchange.addresses(1),
+    tokens: exchange.tokens,
+    connections: CONNECTIONS,
+    warmupMs: WARMUP_MS,
+    countedMs,
+    seed: Math.ceil(taskCount / 2),
+  }
+  const seen = await load.run(task, exchange.pids(1))
+  for (const [answer, count] of Object.entries(seen.others)) throw new Error(`${count} orders were answered ${answer}`)
+  await untilCaughtUp(exchange)
+  const cpuUs = Object.entries(seen.cpuUs).reduce((sum, [name, us]) => (name === 'generator' ? sum : sum + us), 0)
+  return { perSecond: (seen.answered * 1_000) / seen.countedMs, cpuUs: cpuUs / Math.max(1, seen.answered) }
+}
