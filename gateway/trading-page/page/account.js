@@ -55,7 +55,7 @@ export class Account {
     byId('login-button').hidden = member !== undefined
     byId('register-button').hidden = member !== undefined
     byId('account-button').hidden = member === undefined
-    say(byId('account-button'), member?.email ?? '')
+    say(byId('account-name'), member?.email ?? '')
     say(byId('account-email'), member?.email ?? '')
     say(byId('account-id'), member?.memberId ?? '')
   }

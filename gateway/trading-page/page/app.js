@@ -145,7 +145,8 @@ function drawFacts({ market }) {
   const percent = (/** @type {number} */ ppm) => `${fromUnits(BigInt(ppm), 4)}%`
   say(byId('fact-fees'), `${percent(makerFeePpm)} / ${percent(takerFeePpm)}`)
   say(byId('fact-tick'), `${tick} ${quote}`)
-  say(byId('fact-lot'), `${lot} / ${amountMin} ${base}`)
+  say(byId('fact-lot'), `${lot} ${base}`)
+  say(byId('fact-least'), `${amountMin} ${base}`)
 }
 
 /** @param {MarketRules} wanted */
@@ -190,17 +191,21 @@ async function readCandles(of, how) {
   }
   if (channel !== candleChannel) return
   chart.show(of, candles, { ...how, hasSeconds: chosen === '1s' })
-  const empty = byId('chart-empty')
-  empty.hidden = candles.length > 0
-  say(empty, words)
-  byId('chart').setAttribute('aria-label', `Candles of ${instrument}, ${chosen} each, ${candles.length} of them`)
+  say(byId('chart-empty'), words)
+  drawChartWords()
   drawOwn()
 }
 
 /** @param {Candle[]} candles */
 function takeCandles(candles) {
   for (const candle of candles) chart.update(candle)
-  if (candles.length > 0) byId('chart-empty').hidden = true
+  drawChartWords()
+}
+
+function drawChartWords() {
+  byId('chart-empty').hidden = chart.count > 0
+  const label = `Candles of ${rules?.market.instrument}, ${interval} each, ${chart.count} of them`
+  if (byId('chart').getAttribute('aria-label') !== label) byId('chart').setAttribute('aria-label', label)
 }
 
 function drawLast() {
@@ -225,9 +230,8 @@ function drawOwn() {
   if (rules === undefined) return
   for (const part of /** @type {const} */ (['base', 'quote'])) {
     const asset = rules.market[part]
-    const { total = '0', held = '0' } = data.balances.get(asset) ?? {}
-    say(byId(`own-${part}`), `${asset}, all`)
-    say(byId(`own-${part}-total`), `${grouped(total)}${held === '0' ? '' : `, ${grouped(held)} in orders`}`)
+    say(byId(`own-${part}`), asset)
+    say(byId(`own-${part}-total`), grouped(data.balances.get(asset)?.total ?? '0'))
   }
 }
 

@@ -55,6 +55,10 @@ export class Chart {
     this.paint()
   }
 
+  get count() {
+    return this.#shown.size
+  }
+
   /** In the colours of the scheme that is on now. */
   paint() {
     const colours = coloursNow()

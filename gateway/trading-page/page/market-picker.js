@@ -135,10 +135,8 @@ export class MarketPicker {
     const change = byId('stat-change')
     const { changePercent } = ticker ?? {}
     const has = changePercent !== null && changePercent !== undefined
-    say(
-      change,
-      has ? `${Number(changePercent) > 0 ? '+' : ''}${price(ticker?.change)}  ${signedPercent(changePercent)}` : '–',
-    )
+    say(byId('stat-change-price'), has ? `${Number(changePercent) > 0 ? '+' : ''}${price(ticker?.change)}` : '')
+    say(byId('stat-change-percent'), has ? signedPercent(changePercent) : '–')
     change.dataset.direction = has ? directionOf(changePercent) : 'same'
     say(byId('stat-high'), price(ticker?.high))
     say(byId('stat-low'), price(ticker?.low))
