@@ -126,11 +126,12 @@ describe("the operator's page, in a browser on a running mesh", function () {
     ]
     const places = steps.map((step) => sold.indexOf(step))
     assert(!places.includes(-1), sold)
-    assert.deepEqual(
-      places,
-      places.toSorted((a, b) => a - b),
-      sold,
-    )
+    // What the account slot stores at once, and what the engine does, has no order of its own.
+    const [taken = 0, command = 0, held = 0, entered = 0, matched = 0, outcome = 0, booked = 0, executed = 0] = places
+    const waves = [[taken], [command], [held, entered], [matched, outcome], [booked], [executed]]
+    for (const [index, wave] of waves.entries()) {
+      for (const later of waves[index + 1] ?? []) assert(Math.max(...wave) < later, sold)
+    }
     assert.match(sold, /ACCOUNTS accounts\.[0-3]\.cmd [0-9]+/)
     assert.match(sold, /EVENTS events\.accounts\.[0-3] [0-9]+ · position [0-9]+-0-0/)
     assert.match(sold, /BTC-0\.1/)
@@ -166,7 +167,7 @@ describe("the operator's page, in a browser on a running mesh", function () {
     await using opened = await asAdmin()
     const { page } = opened
     await page.getByRole('button', { name: 'Send a test alert' }).click()
-    await page.getByText('Delivered to webhook.').waitFor()
+    await page.getByText(/^Delivered to webhook at /).waitFor()
     await page.getByRole('button', { name: 'Take a snapshot of definitions 0 now' }).click()
     await page.getByText(/^(Snapshot of definitions 0 taken|.*nothing new)/i).waitFor({ state: 'attached' })
   })

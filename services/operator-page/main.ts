@@ -35,7 +35,7 @@ await runService('operator-page', async (service) => {
     sessions,
     collector,
     actions: createActions(nats, shape),
-    findWay: createFindWay({ nats, shape, definitions, pool, links: config.links }),
+    findWay: createFindWay({ nats, shape, definitions, pool }),
     log,
   })
   await verifier.loaded()

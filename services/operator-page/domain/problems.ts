@@ -13,7 +13,7 @@ const READER_PENDING_MAX = 10_000
 const RECENT_ALARM_MS = 15 * 60_000
 
 /** The worst first. `nowMs`: since 1970. */
-export function problemsOf(state: Omit<State, 'problems' | 'admin'>, nowMs: number): Problem[] {
+export function problemsOf(state: Omit<State, 'problems'>, nowMs: number): Problem[] {
   const { instances, slots, projections, consumers, servers, books, alarms } = state
   const found: Problem[] = []
   const bad = (about: Problem['about'], words: string) => found.push({ severity: 'bad', about, words })

@@ -113,8 +113,3 @@ function wordsOf(event: AccountEvent): Pick<Step, 'kind' | 'words'> {
       return { kind: 'booked', words: event.type }
   }
 }
-
-/** A W3C traceparent's trace id. */
-export function traceIdOf(traceparent: string | undefined): string | undefined {
-  return /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent ?? '')?.[1]
-}

@@ -50,7 +50,9 @@ export function keep(parent, items, keyOf, make, update) {
  * `kind: 'number'` stands to the right, `kind: 'minor'` is left out where there is little room.
  */
 export function createTable(table, { caption, columns, keyOf, empty }) {
-  const headings = columns.map(({ title, kind }) => el('th', { scope: 'col', class: kind ?? null }, title))
+  const headings = columns.map(({ title, kind }) =>
+    title === '' ? el('td') : el('th', { scope: 'col', class: kind ?? null }, title),
+  )
   const body = el('tbody')
   const none = el('p', { class: 'note', hidden: true }, empty)
   table.append(el('caption', { class: 'hidden' }, caption), el('thead', {}, el('tr', {}, ...headings)), body)

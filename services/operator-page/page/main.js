@@ -11,6 +11,7 @@ const ACTION_MS_MAX = 310_000
 
 const showTables = createTables(takeSnapshot)
 let seenAtMs
+let links = []
 
 /** Once a second, and not while nobody sees the page. */
 async function look() {
@@ -19,6 +20,7 @@ async function look() {
   try {
     const state = await ask('GET', '/api/state')
     seenAtMs = Date.now()
+    links = state.links
     showOverview(state)
     showTables(state)
     setContact('')
@@ -75,5 +77,5 @@ byId('test-alert').addEventListener('click', ({ currentTarget }) => {
   void act(currentTarget, byId('test-alert-said'), '/api/actions/test-alert', {}, wordsOf)
 })
 
-createOrderSearch()
+createOrderSearch(() => links)
 void look()

@@ -17,9 +17,45 @@ const FACTS = [
   ['clientOrderId', 'Client order id'],
 ]
 
-/** Looks an order up when it is asked for, and when the address names one: `#order/123`. */
-export function createOrderSearch() {
+const HOUR_US = 3_600_000_000
+
+/** Looks an order up when it is asked for, and when the address names one: `#order/123`. `links()`: those that are there. */
+export function createOrderSearch(links) {
   const input = byId('order-id')
+  const section = byId('order')
+  const body = byId('order-body')
+  let latest
+
+  const find = async (id, member) => {
+    latest = id
+    setText(byId('order-title'), `Order ${id}`)
+    body.replaceChildren(el('p', { class: 'note' }, 'Looking for it …'))
+    section.hidden = false
+    const shown = await lookUp(id, member)
+    if (latest !== id) return
+    body.replaceChildren(...shown)
+    byId('order-title').focus({ preventScroll: true })
+    section.scrollIntoView({ block: 'nearest' })
+  }
+  const lookUp = async (id, member) => {
+    try {
+      const way = await ask('GET', `/api/orders/${id}${member ? `?member=${encodeURIComponent(member)}` : ''}`)
+      const jaeger = links().find(({ name }) => name === 'Jaeger')
+      return show(way, jaeger)
+    } catch (error) {
+      const words = error instanceof Refused ? error.message : 'The page cannot reach its service.'
+      const said = el('p', { class: 'alert', role: 'alert' }, words)
+      return error instanceof Refused && error.code === 'order_not_found'
+        ? [said, memberForm((asked) => find(id, asked))]
+        : [said]
+    }
+  }
+  const follow = () => {
+    const [, id] = /^#order\/([1-9][0-9]*)$/.exec(location.hash) ?? []
+    if (id === undefined) return
+    input.value = id
+    void find(id)
+  }
   byId('find').addEventListener('submit', (event) => {
     event.preventDefault()
     const id = input.value.trim()
@@ -27,49 +63,21 @@ export function createOrderSearch() {
     else location.hash = `order/${id}`
   })
   byId('order-close').addEventListener('click', () => {
-    byId('order').hidden = true
+    latest = undefined
+    section.hidden = true
     history.replaceState(null, '', location.pathname)
     input.focus()
   })
-  const follow = () => {
-    const [, id] = /^#order\/([1-9][0-9]*)$/.exec(location.hash) ?? []
-    if (id === undefined) return
-    input.value = id
-    void find(id)
-  }
   addEventListener('hashchange', follow)
   follow()
 }
 
-let latest
-
-async function find(id, member) {
-  latest = id
-  const body = byId('order-body')
-  setText(byId('order-title'), `Order ${id}`)
-  body.replaceChildren(el('p', { class: 'note' }, 'Looking for it …'))
-  byId('order').hidden = false
-  let shown
-  try {
-    shown = show(await ask('GET', `/api/orders/${id}${member ? `?member=${encodeURIComponent(member)}` : ''}`))
-  } catch (error) {
-    shown = [el('p', { class: 'alert', role: 'alert' }, wordsOf(error))]
-    if (error instanceof Refused && error.code === 'order_not_found') shown.push(memberForm(id))
-  }
-  if (latest !== id) return
-  body.replaceChildren(...shown)
-  byId('order-title').focus({ preventScroll: true })
-  byId('order').scrollIntoView({ block: 'nearest' })
-}
-
-const wordsOf = (error) => (error instanceof Refused ? error.message : 'The page cannot reach its service.')
-
-function memberForm(id) {
+function memberForm(onMember) {
   const input = el('input', { id: 'order-member', inputmode: 'numeric', pattern: '[1-9][0-9]{0,15}', required: true })
   const label = el('label', { for: 'order-member' }, 'Member id ')
   const onsubmit = (event) => {
     event.preventDefault()
-    void find(id, input.value)
+    void onMember(input.value)
   }
   return el(
     'form',
@@ -82,8 +90,8 @@ function memberForm(id) {
   )
 }
 
-function show(way) {
-  const { order, steps, isWhole, ledger, trace } = way
+function show(way, jaeger) {
+  const { order, steps, isWhole, ledger } = way
   const facts = [
     ...FACTS.flatMap(([name, title]) => (order?.[name] ? [[title, order[name]]] : [])),
     ...(order === null ? [] : [['Fee', `${order.fee} ${order.feeAsset}`]]),
@@ -98,7 +106,7 @@ function show(way) {
       { class: 'order-facts' },
       ...facts.map(([title, value]) => el('div', {}, el('dt', {}, title), el('dd', {}, String(value)))),
     ),
-    traceLine(trace),
+    traceLine(way, jaeger),
     el('h3', {}, 'Its way'),
     steps.length === 0
       ? el('p', { class: 'note' }, 'The streams do not have its events any more: they were trimmed.')
@@ -110,10 +118,18 @@ function show(way) {
   ]
 }
 
-function traceLine(trace) {
-  if (trace === null) return el('p', { class: 'note' }, 'No trace: this order was not sampled.')
-  if (trace.url === null) return el('p', { class: 'note' }, `Trace ${trace.id}`)
-  return el('p', {}, el('a', { href: trace.url, target: '_blank', rel: 'noreferrer' }, `Trace ${trace.id} in Jaeger`))
+/** Whoever was slow or failed has a trace without having been sampled: Jaeger knows by the order's id. */
+function traceLine({ traceId, orderId, steps }, jaeger) {
+  if (jaeger === undefined) {
+    return el('p', { class: 'note' }, traceId === null ? 'No trace: this order was not sampled.' : `Trace ${traceId}`)
+  }
+  const start = (steps[0]?.atUs ?? Date.now() * 1_000) - HOUR_US
+  const end = (steps.at(-1)?.atUs ?? Date.now() * 1_000) + HOUR_US
+  const tags = JSON.stringify({ 'exchange.order.id': orderId })
+  const search = new URLSearchParams({ service: 'gateway', tags, start, end, lookback: 'custom', limit: 20 })
+  const path = traceId === null ? `search?${search}` : `trace/${traceId}`
+  const words = traceId === null ? 'Not sampled: look for it in Jaeger' : 'Its trace in Jaeger'
+  return el('p', {}, el('a', { href: new URL(path, jaeger.url).href, target: '_blank', rel: 'noreferrer' }, words))
 }
 
 /** Each with the wait before it, as a number and as its place in the whole. */

@@ -29,7 +29,7 @@ export function createTables(onSnapshot) {
     keyOf: ({ instance }) => instance,
     columns: [
       { title: 'Instance', text: ({ instance }) => instance },
-      { title: '', state: ({ state }) => state, text: stateOfInstance },
+      { title: 'State', state: ({ state }) => state, text: stateOfInstance },
       { title: 'Up', kind: 'number', text: ({ upS }) => (upS === null ? '' : seconds(upS)) },
       { title: 'CPU', kind: 'number', text: ({ cpuPercent }) => percent(cpuPercent) },
       { title: 'Loop', kind: 'number', text: ({ busyPercent }) => percent(busyPercent) },
@@ -45,7 +45,7 @@ export function createTables(onSnapshot) {
     keyOf: ({ service, slot }) => `${service} ${slot}`,
     columns: [
       { title: 'Slot', text: ({ service, slot }) => `${service} ${slot}` },
-      { title: '', state: ({ state }) => state, text: stateOfSlot },
+      { title: 'State', state: ({ state }) => state, text: stateOfSlot },
       { title: 'Owner', text: ({ owner }) => owner ?? '' },
       { title: 'Epoch', kind: 'number', text: ({ epoch }) => count(epoch) },
       { title: 'Applied', kind: 'number', text: ({ applied }) => count(applied) },
@@ -96,7 +96,7 @@ export function createTables(onSnapshot) {
     columns: [
       { title: 'Asset', text: ({ asset }) => asset },
       {
-        title: '',
+        title: 'State',
         state: ({ differsIn }) => (differsIn.length > 0 ? 'differs' : 'ok'),
         text: ({ differsIn }) => (differsIn.length > 0 ? `differ in accounts ${differsIn.join(', ')}` : 'sum to zero'),
       },

@@ -21,9 +21,9 @@ import {
   slotReadSubject,
   sourceName,
 } from '#mesh/subjects.ts'
+import { isTraceparent, traceIdOf } from '#mesh/telemetry/traceparent.ts'
 import { timeOf } from '#services/guid/domain/timeline.ts'
-import type { Link } from '../config.ts'
-import { eventsOf, isLast, memberOf, type OrderEvent, orderOf, type Step, stepOf, traceIdOf } from '../domain/way.ts'
+import { eventsOf, isLast, memberOf, type OrderEvent, orderOf, type Step, stepOf } from '../domain/way.ts'
 import { createLogs, type Logs, type Stored } from './logs.ts'
 
 /** Everything that is known of one order: what it is, what happened to it and where that is written. */
@@ -42,7 +42,8 @@ export interface Way {
   readonly ledger: readonly LedgerRow[]
   /** The last change of the order that MySQL has, as a sequence in the account slot; null where it does not have the order. */
   readonly writtenSequence: number | null
-  readonly trace: { readonly id: string; readonly url: string | null } | null
+  /** Null: it was not sampled. It may have a trace all the same, written afterwards because it was slow or failed. */
+  readonly traceId: string | null
 }
 
 interface LedgerRow {
@@ -67,7 +68,6 @@ interface Parts {
   readonly shape: MeshShape
   readonly definitions: Definitions
   readonly pool: Pool | undefined
-  readonly links: readonly Link[]
 }
 
 /** Ids are in the order of time to about a second. */
@@ -81,9 +81,8 @@ const LEDGER_ROWS_MAX = 500
 const SECOND_US = 1_000_000
 const decoder = new TextDecoder()
 
-export function createFindWay({ nats, shape, definitions, pool, links }: Parts): FindWay {
+export function createFindWay({ nats, shape, definitions, pool }: Parts): FindWay {
   const logs = createLogs(nats)
-  const jaeger = links.find(({ name }) => name === 'Jaeger')
 
   return async (orderId, memberHint) => {
     const slotHint = memberHint === undefined ? undefined : accountSlotOf(memberHint, shape.accountSlots)
@@ -113,7 +112,6 @@ export function createFindWay({ nats, shape, definitions, pool, links }: Parts):
       ...found.flatMap(({ steps: some }) => some),
       ...events.map(stepOf),
     ].sort((a, b) => a.atUs - b.atUs || rankOf(a) - rankOf(b))
-    const traceId = traceIdOf(command?.trace)
     const fills = remembered?.found?.fills ?? written?.found?.fills ?? fillsOf(events)
     const shownSequence = String(events.at(-1)?.position[0] ?? written?.found?.sequence ?? 0)
     return {
@@ -128,10 +126,7 @@ export function createFindWay({ nats, shape, definitions, pool, links }: Parts):
       isWhole,
       ledger: order === undefined ? [] : await ledgerOf(order),
       writtenSequence: written?.found?.sequence ?? null,
-      trace:
-        traceId === undefined
-          ? null
-          : { id: traceId, url: jaeger === undefined ? null : new URL(`trace/${traceId}`, jaeger.url).href },
+      traceId: isTraceparent(command?.trace) ? traceIdOf(command.trace) : null,
     }
   }
 
