@@ -29,7 +29,9 @@ const CONNECTIONS = 128
 
 interface Run {
   readonly perSecond: number
+  /** Per order, of all processes, and of each. */
   readonly cpuUs: number
+  readonly cpuUsByProcess: Readonly<Record<string, number>>
 }
 
 // Spans are counted and thrown away: a real collector is another machine's work.
@@ -79,6 +81,15 @@ console.log(
     [`${Number(values.ratio) * 100} % sampled`, String(result.onOrdersPerSecond), result.onCpuUsPerOrder.toFixed(1)],
   ])}`,
 )
+const processes = Object.keys(runs[0]?.off.cpuUsByProcess ?? {})
+const usedBy = (which: 'off' | 'on', name: string): string =>
+  median(runs.map((run) => run[which].cpuUsByProcess[name] ?? 0)).toFixed(1)
+console.log(
+  `\nCPU, microseconds per order:\n${table([
+    ['process', 'off', 'on'],
+    ...processes.map((name) => [name, usedBy('off', name), usedBy('on', name)]),
+  ])}`,
+)
 console.log(
   `\nOn to off: ${result.ratioOnToOff}, in ${PAIRS} pairs within ${result.ratioLow} and ${result.ratioHigh} (95 %); ${spans} spans`,
 )
@@ -108,6 +119,13 @@ async function measure(exchange: Exchange, countedMs: number): Promise<Run> {
   const seen = await load.run(task, exchange.pids(1))
   for (const [answer, count] of Object.entries(seen.others)) throw new Error(`${count} orders were answered ${answer}`)
   await untilCaughtUp(exchange)
-  const cpuUs = Object.entries(seen.cpuUs).reduce((sum, [name, us]) => (name === 'generator' ? sum : sum + us), 0)
-  return { perSecond: (seen.answered * 1_000) / seen.countedMs, cpuUs: cpuUs / Math.max(1, seen.answered) }
+  const { generator: _, ...used } = seen.cpuUs
+  const cpuUsByProcess = Object.fromEntries(
+    Object.entries(used).map(([name, us]) => [name, us / Math.max(1, seen.answered)]),
+  )
+  return {
+    perSecond: (seen.answered * 1_000) / seen.countedMs,
+    cpuUs: Object.values(cpuUsByProcess).reduce((sum, us) => sum + us, 0),
+    cpuUsByProcess,
+  }
 }

@@ -18,17 +18,15 @@ export const spanIdOf = (span: Traceparent): string => span.slice(36, 52)
 export const newTraceId = (): string => newSpanId() + newSpanId()
 
 /** Not all zeros, which would be no id. */
-export const newSpanId = (): string => word() + nonZeroWord()
+export const newSpanId = (): string => wordOf(Math.random() * 2 ** 32) + wordOf(1 + Math.random() * (2 ** 32 - 1))
 
-const word = (): string =>
-  Math.floor(Math.random() * 2 ** 32)
-    .toString(16)
-    .padStart(8, '0')
+/** This is done for every request. */
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
-const nonZeroWord = (): string =>
-  Math.floor(1 + Math.random() * (2 ** 32 - 1))
-    .toString(16)
-    .padStart(8, '0')
+function wordOf(number: number): string {
+  const word = number >>> 0
+  return `${BYTES[word >>> 24]}${BYTES[(word >>> 16) & 255]}${BYTES[(word >>> 8) & 255]}${BYTES[word & 255]}`
+}
 
 /** The first span of a new trace. */
 export const newTrace = (): Traceparent => traceparentOf(newTraceId(), newSpanId())
