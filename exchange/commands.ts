@@ -4,6 +4,7 @@ import { busUsersCommand } from './commands/bus-users.ts'
 import { marketCommands } from './commands/markets.ts'
 import { memberCommands } from './commands/members.ts'
 import { slotCommands } from './commands/slots.ts'
+import { statsCommands } from './commands/stats.ts'
 import { statusCommand } from './commands/status.ts'
 
 export const COMMANDS: readonly Command[] = [
@@ -12,6 +13,7 @@ export const COMMANDS: readonly Command[] = [
   ...memberCommands,
   ...slotCommands,
   ...alertCommands,
+  ...statsCommands,
   busUsersCommand,
 ]
 

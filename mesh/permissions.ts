@@ -208,7 +208,10 @@ const USERS: Readonly<Record<string, (shape: Shape) => Permissions>> = {
   stats: () => {
     const { publish, subscribe } = pusher('stats', [PushChannel.candles, PushChannel.ticker])
     const hurries = hurrySubject('*')
-    return { publish: [...publish, hurries], subscribe: [...subscribe, hurries, Rpc.statsQuery] }
+    return {
+      publish: [...publish, hurries],
+      subscribe: [...subscribe, hurries, Rpc.statsQuery, Rpc.statsRebuild, Rpc.statsProgress],
+    }
   },
   'push-orders': () => pusher('push-orders', [PushChannel.orders, PushChannel.fills]),
   'push-accounts': () => pusher('push-accounts', [PushChannel.balances]),

@@ -22,6 +22,16 @@ export const STREAM_OF_LOG: Record<Log, string> = {
 
 export const EVENTS_STREAM = 'EVENTS'
 
+/** What keeps its position in MySQL, under this name. */
+export const Projection = { orders: 'orders', candles: 'stats-markets', memberDays: 'stats-members' } as const
+
+/** The log whose frames it reads. */
+export const LOG_OF_PROJECTION: ReadonlyMap<string, Log> = new Map([
+  [Projection.orders, Log.accounts],
+  [Projection.candles, Log.markets],
+  [Projection.memberDays, Log.accounts],
+])
+
 /** The definitions machine has one slot. */
 export const DEFINITIONS_SLOT = 0
 
@@ -114,6 +124,8 @@ export const Rpc = {
   authSeed: 'rpc.auth.seed',
   ordersQuery: 'rpc.orders.query',
   statsQuery: 'rpc.stats.query',
+  statsRebuild: 'rpc.stats.rebuild',
+  statsProgress: 'rpc.stats.progress',
   alertsTest: 'rpc.alerts.test',
 } as const
 

@@ -1,7 +1,7 @@
 import { JetStreamApiError, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { streamsOf } from '../bus.ts'
-import { Bucket, EVENTS_STREAM, Log, STREAM_OF_LOG, trimKey } from '../subjects.ts'
+import { Bucket, EVENTS_STREAM, LOG_OF_PROJECTION, Log, STREAM_OF_LOG, trimKey } from '../subjects.ts'
 import type { Archive } from './archive.ts'
 
 export interface TrimOptions {
@@ -95,12 +95,17 @@ async function limitOf(
 }
 
 /**
- * Whether a projection has read all frames of its slot. Positions do not say of which log they are, so the slot of that number in
- * either log may be the one: its last frame is read, or there are none at all.
+ * Whether a projection has read all frames of its slot: its last frame is read, or there are none at all. Of one that is not known
+ * here the slot of that number in either log may be the one.
  */
-async function hasAll(manager: JetStreamManager, { slot, frameSequence }: ProjectionPosition): Promise<boolean> {
+async function hasAll(
+  manager: JetStreamManager,
+  { projection, slot, frameSequence }: ProjectionPosition,
+): Promise<boolean> {
+  const known = LOG_OF_PROJECTION.get(projection)
   const lasts: number[] = []
-  for (const log of TRIMMED_LOGS) lasts.push(await lastOf(manager, EVENTS_STREAM, `events.${log}.${slot}`))
+  for (const log of known === undefined ? TRIMMED_LOGS : [known])
+    lasts.push(await lastOf(manager, EVENTS_STREAM, `events.${log}.${slot}`))
   return frameSequence === 0 ? lasts.every((last) => last === 0) : lasts.includes(frameSequence)
 }
 

@@ -60,6 +60,20 @@ export async function createPositions(pool: Pool, projection: string, slots: num
   )
 }
 
+/**
+ * Whoever has nothing to write learns here that others wrote, or that everything is to be written anew.
+ * @throws SteppedDown when the stored position is another one.
+ */
+export async function checkPosition(
+  connection: WriterConnection,
+  { projection, slot }: { readonly projection: string; readonly slot: number },
+  written: Progress,
+): Promise<void> {
+  const stored = (await loadPositions(connection, projection)).get(slot) ?? NOTHING_WRITTEN
+  if (stored.frameSequence === written.frameSequence && stored.frameHash === written.frameHash) return
+  throw new SteppedDown(`Slot ${slot} is written up to frame ${stored.frameSequence}, not ${written.frameSequence}.`)
+}
+
 export async function loadPositions(pool: Pick<Pool, 'query'>, projection: string): Promise<Map<number, Progress>> {
   const [rows] = await pool.query<Row[]>(
     `SELECT slot, frame_sequence, frame_hash, frame_time_us, in_sequence, in_item, in_complete

@@ -1,7 +1,7 @@
 import { createConnection } from 'mysql2/promise'
 import { connectionOptions, type Pool } from '#mesh/mysql.ts'
 import type { ProjectionBatch } from './inbox.ts'
-import { loadPositions, NOTHING_WRITTEN, type WriterConnection, writeBatch } from './positions.ts'
+import { checkPosition, loadPositions, NOTHING_WRITTEN, type WriterConnection, writeBatch } from './positions.ts'
 import { FrameWriter, type Sink, type WriterOptions } from './writer.ts'
 
 export interface SlotOptions<Event> extends Omit<WriterOptions<Event, ProjectionBatch<Event>>, 'openSink'> {
@@ -24,11 +24,16 @@ async function openSink<Event>(options: SlotOptions<Event>): Promise<Sink<Projec
   const { pool, connect, projection, slot } = options
   const progress = (await loadPositions(pool, projection)).get(slot) ?? NOTHING_WRITTEN
   const connection = await connect()
+  const place = { projection, slot }
+  let written = progress
   return {
     progress,
     attributes: { 'db.system.name': 'mysql' },
-    write: (batch, move) => writeBatch(connection, { projection, slot }, move, batch.statements()),
-    keepAlive: () => connection.query('DO 0'),
+    write: async (batch, move) => {
+      await writeBatch(connection, place, move, batch.statements())
+      written = move.to
+    },
+    keepAlive: () => checkPosition(connection, place, written),
     close: () => connection.destroy(),
   }
 }

@@ -123,3 +123,16 @@ export type StatsQueryResult =
 
 /** The result that goes with a query. */
 export type StatsResultOf<Query extends StatsQuery> = Extract<StatsQueryResult, { query: Query['query'] }>
+
+/**
+ * What `rpc.stats.progress` answers, and `rpc.stats.rebuild` when everything is emptied and written anew: how far each slot is
+ * written, and where its frames end at present.
+ */
+export interface StatsProgress {
+  readonly slots: readonly {
+    readonly projection: string
+    readonly slot: number
+    readonly frameSequence: number
+    readonly lastFrame: number
+  }[]
+}

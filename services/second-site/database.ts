@@ -3,11 +3,9 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { parseFrameHeader } from '#mesh/frames.ts'
 import type { Pool, Row } from '#mesh/mysql.ts'
-import { loadPositions } from '#mesh/projection/positions.ts'
 import { EVENTS_STREAM } from '#mesh/subjects.ts'
 
-const PROJECTION = 'orders'
-/** What the projection writes, with how far it has come. */
+/** What the projections write, with how far they have come. */
 const TABLES = [
   'orders_timeline',
   'orders',
@@ -16,6 +14,9 @@ const TABLES = [
   'balances',
   'asset_totals',
   'market_totals',
+  'candles',
+  'traded_markets',
+  'member_days',
   'positions',
   'projection_slots',
   'projection_instances',
@@ -67,11 +68,12 @@ export async function releaseReplica(pool: Pool): Promise<void> {
  */
 export async function dropHistoryAhead(pool: Pool, nats: NatsConnection): Promise<boolean> {
   const { streams } = await jetstreamManager(nats)
-  const positions = await loadPositions(pool, PROJECTION)
-  for (const { frameSequence, frameHash } of positions.values()) {
-    if (frameSequence === 0) continue
-    const stored = await streams.getMessage(EVENTS_STREAM, { seq: frameSequence })
-    if (stored !== null && parseFrameHeader(stored.data).hash === frameHash) continue
+  const [positions] = await pool.query<Row[]>(
+    'SELECT frame_sequence, frame_hash FROM positions WHERE frame_sequence > 0',
+  )
+  for (const { frame_sequence, frame_hash } of positions) {
+    const stored = await streams.getMessage(EVENTS_STREAM, { seq: Number(frame_sequence) })
+    if (stored !== null && parseFrameHeader(stored.data).hash === Number(frame_hash)) continue
     for (const table of TABLES) await pool.query(`TRUNCATE TABLE ${table}`)
     return true
   }

@@ -9,14 +9,15 @@ import { runPusher } from '#mesh/push/runtime.ts'
 import { serveRpc } from '#mesh/rpc.ts'
 import { runService } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
-import { Log, Rpc } from '#mesh/subjects.ts'
+import { Log, Projection, Rpc } from '#mesh/subjects.ts'
 import { envToConfig } from './config.ts'
 import { CandleRows } from './domain/candle-rows.ts'
 import { MemberRows } from './domain/member-rows.ts'
 import { createHandler } from './handler.ts'
 import { LiveSlot } from './live-slot.ts'
+import { readProgress, rebuild } from './rebuild.ts'
 import { keepRetention } from './retention.ts'
-import { CANDLES_PROJECTION, loadSlot, MEMBERS_PROJECTION } from './stored.ts'
+import { loadSlot } from './stored.ts'
 
 const QUEUE = 'stats'
 const MIGRATE_RETRY_MS = 1_000
@@ -34,8 +35,21 @@ await runService('stats', async (service) => {
   const nowS = (): number => Math.floor(Date.now() / 1_000)
 
   const onFailure = (err: unknown): void => log.warn({ err }, 'a query failed')
-  const progress = watchProgress(pool, MEMBERS_PROJECTION, (slot) => members?.hurry(slot))
+  const progress = watchProgress(pool, Projection.memberDays, (slot) => members?.hurry(slot))
   serveRpc(nats, Rpc.statsQuery, QUEUE, createHandler({ pool, nowS, passed: progress.passed, onFailure }), onFailure)
+
+  const written = { nats, pool, accountSlots, marketSlots }
+  serveRpc(nats, Rpc.statsProgress, QUEUE, () => readProgress(written), onFailure)
+  serveRpc(
+    nats,
+    Rpc.statsRebuild,
+    QUEUE,
+    async () => {
+      log.warn('all statistics are written anew')
+      return rebuild(written)
+    },
+    onFailure,
+  )
 
   let members: ReturnType<typeof runProjection> | undefined
   const begin = async (): Promise<void> => {
@@ -50,17 +64,17 @@ await runService('stats', async (service) => {
     }
     if (shutdown.aborted) return
     service.ready('schema', true)
-    const written = { service, mysqlUrl, pool }
+    const projection = { service, mysqlUrl, pool }
     runProjection<MarketEvent>({
-      ...written,
-      name: CANDLES_PROJECTION,
+      ...projection,
+      name: Projection.candles,
       source: Log.markets,
       slots: marketSlots,
       newBatch: (slot) => new CandleRows(slot),
     })
     members = runProjection<AccountEvent>({
-      ...written,
-      name: MEMBERS_PROJECTION,
+      ...projection,
+      name: Projection.memberDays,
       source: Log.accounts,
       slots: accountSlots,
       newBatch: () => new MemberRows(),

@@ -1,13 +1,10 @@
 import type { Pool, PoolConnection, Row } from '#mesh/mysql.ts'
 import { loadPositions, NOTHING_WRITTEN } from '#mesh/projection/positions.ts'
 import { INTERVALS } from '#mesh/protocol/stats.ts'
+import { Projection } from '#mesh/subjects.ts'
 import { type Candle, startBefore } from './domain/candles.ts'
 import { DAY_S, startOf } from './domain/intervals.ts'
 import { LiveMarket } from './domain/live-market.ts'
-
-/** What writes candles, and what writes members' days: their names in the table of positions. */
-export const CANDLES_PROJECTION = 'stats-markets'
-export const MEMBERS_PROJECTION = 'stats-members'
 
 /** Markets whose candles are asked for in one statement. */
 const MARKETS_AT_ONCE = 50
@@ -41,7 +38,7 @@ interface MarketRow {
 }
 
 async function loadMarkets(connection: PoolConnection, slot: number, nowS: number): Promise<StoredSlot> {
-  const { frameSequence } = (await loadPositions(connection, CANDLES_PROJECTION)).get(slot) ?? NOTHING_WRITTEN
+  const { frameSequence } = (await loadPositions(connection, Projection.candles)).get(slot) ?? NOTHING_WRITTEN
   const [rows] = await connection.query<Row[]>(
     'SELECT instrument, trade_id, last_ticks, last_s FROM traded_markets WHERE slot = ? ORDER BY instrument',
     [slot],
