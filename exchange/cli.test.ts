@@ -23,7 +23,7 @@ describe("the operator's command line", () => {
   })
 
   const wrong: [args: string[], said: string][] = [
-    [['stat'], 'There is no command "stat". Did you mean status? See: npm run exchange -- help'],
+    [['stat'], 'There is no command "stat". Did you mean status or stats rebuild? See: npm run exchange -- help'],
     [['xyz'], 'There is no command "xyz". See: npm run exchange -- help'],
     [['alerts'], 'There is no command "alerts". Did you mean alerts test? See: npm run exchange -- help'],
     [['balances'], 'balances needs MEMBER: npm run exchange -- balances MEMBER'],
