@@ -7,6 +7,7 @@ import { fromUnits } from './decimal.js'
 import { wireDialogs } from './dialogs.js'
 import { byId, drawSoon, element, say } from './dom.js'
 import { grouped, padded } from './format.js'
+import { keep, read } from './kept.js'
 import { MarketPicker } from './market-picker.js'
 import { MarketRules } from './market-rules.js'
 import { MemberData } from './member-data.js'
@@ -23,7 +24,7 @@ const INTERVALS = ['1s', '1m', '5m', '15m', '1h', '4h', '1d', '1w']
 const CANDLES = '500'
 const MARKETS_EVERY_MS = 60_000
 const AGAIN_MS = 3_000
-const KEPT = { market: 'exchange.market', interval: 'exchange.interval', theme: 'exchange.theme' }
+const KEPT = { market: 'market', interval: 'interval', theme: 'theme' }
 
 const session = new Session()
 const stream = new Stream(session)
@@ -51,7 +52,7 @@ const panels = new MemberPanels({ session, data, rulesOf: (instrument) => rulesB
 let rulesByInstrument = new Map()
 /** @type {MarketRules | undefined} */
 let rules
-let interval = localStorage.getItem(KEPT.interval) ?? '15m'
+let interval = read(KEPT.interval) ?? '15m'
 let candleChannel = ''
 
 book.addEventListener(
@@ -118,7 +119,7 @@ async function readMarkets() {
 
 /** The market that the address names, or the last one, or the first. */
 function showMarket() {
-  const wanted = [location.hash.slice(1), localStorage.getItem(KEPT.market) ?? '', ...rulesByInstrument.keys()]
+  const wanted = [location.hash.slice(1), read(KEPT.market) ?? '', ...rulesByInstrument.keys()]
   const next = wanted.map((instrument) => rulesByInstrument.get(instrument)).find((found) => found !== undefined)
   if (next === undefined) return
   const isOther = next.market.instrument !== rules?.market.instrument
@@ -126,7 +127,7 @@ function showMarket() {
   if (!isOther && !hasChanged) return
   rules = next
   if (isOther) {
-    localStorage.setItem(KEPT.market, next.market.instrument)
+    keep(KEPT.market, next.market.instrument)
     picker.show(next.market)
     book.show(next)
     trades.show(next)
@@ -230,7 +231,7 @@ function drawOwn() {
   if (rules === undefined) return
   for (const part of /** @type {const} */ (['base', 'quote'])) {
     const asset = rules.market[part]
-    say(byId(`own-${part}`), asset)
+    say(byId(`own-${part}`), `${asset} balance`)
     say(byId(`own-${part}-total`), grouped(data.balances.get(asset)?.total ?? '0'))
   }
 }
@@ -258,10 +259,10 @@ function wireTheme() {
     // Back at the system's own scheme it is followed again.
     if ((next === 'dark') === dark.matches) {
       delete root.dataset.theme
-      localStorage.removeItem(KEPT.theme)
+      keep(KEPT.theme, undefined)
     } else {
       root.dataset.theme = next
-      localStorage.setItem(KEPT.theme, next)
+      keep(KEPT.theme, next)
     }
     draw()
   })
@@ -305,7 +306,7 @@ function wireIntervals() {
   group.addEventListener('click', ({ target }) => {
     if (!(target instanceof HTMLButtonElement) || target.value === interval) return
     interval = target.value
-    localStorage.setItem(KEPT.interval, interval)
+    keep(KEPT.interval, interval)
     draw()
     if (rules !== undefined) void showCandles(rules)
   })

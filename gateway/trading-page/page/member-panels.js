@@ -3,7 +3,7 @@
 /** @import { MemberData } from './member-data.js' */
 /** @import { Session } from './session.js' */
 import { persistently, Refused } from './api.js'
-import { tidy } from './decimal.js'
+import { tidy, unitsOf } from './decimal.js'
 import { byId, drawSoon, element, say, syncRows } from './dom.js'
 import { cut, dayAndClock, grouped, padded } from './format.js'
 import { fillKey } from './member-data.js'
@@ -129,6 +129,8 @@ export class MemberPanels {
   #isCancellingAll = false
   /** @type {Order | undefined} */
   #amended
+  /** The last notice of fills. @type {{ orderId: string, amount: bigint, total: bigint, notice: HTMLElement } | undefined} */
+  #told
   #onlyThis = /** @type {HTMLInputElement} */ (byId('this-market'))
   #draw = drawSoon(() => this.#drawNow())
 
@@ -375,28 +377,32 @@ export class MemberPanels {
 
   /** @param {any} message */
   #tell(message) {
-    if (message.type === 'fills') {
-      const [first] = /** @type {Fill[]} */ (message.fills)
-      if (first === undefined) return
-      const rules = this.#rulesOf(first.instrument)
-      if (rules === undefined) return
-      let [amount, total] = [0n, 0n]
-      for (const fill of /** @type {Fill[]} */ (message.fills)) {
-        const [more, paid] = [rules.amount(fill.amount), rules.total(fill.quoteAmount)]
-        // A fill may be smaller than the least order.
-        if (typeof more === 'bigint') amount += more
-        if (typeof paid === 'bigint') total += paid
-      }
-      const [base, quote] = first.instrument.split('-')
-      const verb = first.side === 'buy' ? 'Bought' : 'Sold'
-      notify(
-        `${verb} ${grouped(rules.amountText(amount))} ${base} for ${grouped(rules.totalText(total))} ${quote}.`,
-        'good',
-      )
-    } else if (message.type === 'orders' && message.cause === 'cancelled' && !this.#isCancellingAll) {
+    if (message.type === 'fills') this.#tellFills(message.fills)
+    else if (message.type === 'orders' && message.cause === 'cancelled' && !this.#isCancellingAll) {
       const { order } = message
       notify(`Cancelled: ${sideText(order)} ${this.#texts.wanted(order)} ${pairText(order)}.`)
     }
+  }
+
+  /**
+   * Of one order. An order that is filled in many small parts has one notice.
+   * @param {readonly Fill[]} fills
+   */
+  #tellFills(fills) {
+    const [first] = fills
+    const rules = first && this.#rulesOf(first.instrument)
+    if (first === undefined || rules === undefined) return
+    const told = this.#told?.orderId === first.orderId && this.#told.notice.isConnected ? this.#told : undefined
+    let [amount, total] = told === undefined ? [0n, 0n] : [told.amount, told.total]
+    for (const fill of fills) {
+      amount += unitsOf(fill.amount, rules.amountScale)
+      total += unitsOf(fill.quoteAmount, rules.quoteScale)
+    }
+    const [base, quote] = first.instrument.split('-')
+    const verb = first.side === 'buy' ? 'Bought' : 'Sold'
+    const text = `${verb} ${grouped(rules.amountText(amount))} ${base} for ${grouped(rules.totalText(total))} ${quote}.`
+    if (told !== undefined) say(told.notice, text)
+    this.#told = { orderId: first.orderId, amount, total, notice: told?.notice ?? notify(text, 'good') }
   }
 }
 

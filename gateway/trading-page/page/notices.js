@@ -7,6 +7,7 @@ const NOTICES_MAX = 4
  * A short notice in a corner, read out by screen readers. It stays while the pointer or the focus is on it.
  * @param {string} text
  * @param {'good' | 'bad' | 'plain'} [kind]
+ * @returns {HTMLElement}
  */
 export function notify(text, kind = 'plain') {
   const list = byId('notices')
@@ -18,4 +19,5 @@ export function notify(text, kind = 'plain') {
     else notice.remove()
   }
   setTimeout(leave, SHOWN_MS)
+  return notice
 }

@@ -1,6 +1,7 @@
 import { Refused, request } from './api.js'
+import { canKeep, keep, read } from './kept.js'
 
-const KEY = 'exchange.session'
+const KEY = 'session'
 /** So long before its end an access token is renewed, at most; a short one at half its life. */
 const LEAD_MS = 90_000
 const RETRY_MS = 5_000
@@ -34,7 +35,7 @@ export class Session extends EventTarget {
   constructor() {
     super()
     addEventListener('storage', ({ key }) => {
-      if (key === KEY) this.#otherTab()
+      if (key === null || key === `exchange.${KEY}`) this.#otherTab()
     })
   }
 
@@ -179,7 +180,7 @@ export class Session extends EventTarget {
   #kept() {
     if (!canShare) return this.#inMemory
     try {
-      return JSON.parse(localStorage.getItem(KEY) ?? 'null') ?? undefined
+      return JSON.parse(read(KEY) ?? 'null') ?? undefined
     } catch {
       return undefined
     }
@@ -188,13 +189,12 @@ export class Session extends EventTarget {
   /** @param {Kept | undefined} kept */
   #keep(kept) {
     this.#inMemory = kept
-    if (!canShare) return
-    if (kept === undefined) localStorage.removeItem(KEY)
-    else localStorage.setItem(KEY, JSON.stringify(kept))
+    if (canShare) keep(KEY, kept === undefined ? undefined : JSON.stringify(kept))
   }
 }
 
-const canShare = navigator.locks !== undefined
+/** Tabs can only share a session that they use in turn. */
+const canShare = navigator.locks !== undefined && canKeep()
 
 /**
  * @template Result

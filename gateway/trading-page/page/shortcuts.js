@@ -1,4 +1,5 @@
 import { byId, element } from './dom.js'
+import { keep, read } from './kept.js'
 
 /**
  * @typedef {object} Shortcut
@@ -7,7 +8,7 @@ import { byId, element } from './dom.js'
  * @property {() => void} act
  */
 
-const KEY = 'exchange.keys'
+const KEY = 'keys'
 
 /**
  * Single keys act where nothing is being written and no dialog is open. They can be turned off, for those who speak to
@@ -42,8 +43,8 @@ export function wireShortcuts(shortcuts) {
     ),
   )
   const isOn = /** @type {HTMLInputElement} */ (byId('keys-on'))
-  isOn.checked = localStorage.getItem(KEY) !== 'off'
-  isOn.addEventListener('change', () => localStorage.setItem(KEY, isOn.checked ? 'on' : 'off'))
+  isOn.checked = read(KEY) !== 'off'
+  isOn.addEventListener('change', () => keep(KEY, isOn.checked ? 'on' : 'off'))
   byId('help-button').addEventListener('click', help.act)
   addEventListener('keydown', (event) => {
     const { target, key } = event
