@@ -224,8 +224,6 @@ describe('fences and alarms, under load', function () {
     )
     const codes = (await haltedSlots(ground.crowd.nats)).map(({ code }) => code)
     assert.deepEqual(codes.sort(), ['item_unreadable', 'sender_differs'])
-    const listed = await ground.clearSlot()
-    assert.match(listed, /item_unreadable at message/)
     // The others trade on, and who is concerned is told at once.
     const before = ground.crowd.answers.get('POST /order 201') ?? 0
     await sleep(1_000)
@@ -239,7 +237,7 @@ describe('fences and alarms, under load', function () {
     await ground.untilWhole()
     await ground.crowd.stop()
     await ground.judge()
-    await assert.rejects(ground.clearSlot('engine', '0'), /is not halted/)
+    await assert.rejects(ground.clearSlot('engine', 0), /is not halted/)
   })
 
   it('and the audit finds nothing wrong after all of it, but what was removed where a frame ends with it', async () => {
@@ -269,7 +267,7 @@ describe('fences and alarms, under load', function () {
   }
   function clear(part: string): Promise<string> {
     const [log = '', slot = ''] = part.split('.')
-    return ground.clearSlot(log === 'markets' ? 'engine' : log, slot)
+    return ground.clearSlot(log === 'markets' ? 'engine' : log, Number(slot))
   }
   const nameOf = ({ log, slot }: { log: string; slot: number }): string => `${log}.${slot}`
   const streamOf = (subject: string): string => STREAM_OF_LOG[subject.startsWith('accounts') ? 'accounts' : 'markets']

@@ -16,7 +16,7 @@ export interface Pause {
   readonly answers: ReadonlyMap<string, number>
 }
 
-const CLEAR_SLOT = join(import.meta.dirname, '../../../launcher/clear-slot.ts')
+const EXCHANGE = join(import.meta.dirname, '../../../exchange/main.ts')
 const READY_MS_MAX = 60_000
 const CALM_MS = 1_500
 
@@ -112,8 +112,10 @@ export class Ground implements AsyncDisposable {
   }
 
   /** The operators' command, in a process of its own. @throws RunError */
-  clearSlot(...args: readonly string[]): Promise<string> {
-    return run(process.execPath, [CLEAR_SLOT, ...args], { NATS_URL: this.supervised.mesh.natsUrl })
+  clearSlot(service: string, slot: number): Promise<string> {
+    return run(process.execPath, [EXCHANGE, 'clear-slot', service, String(slot)], {
+      NATS_URL: this.supervised.mesh.natsUrl,
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
