@@ -67,6 +67,7 @@ export function openapiOf(endpoints: readonly Endpoint[], prefix: string): objec
         'Decimals and ids are strings; times are ISO 8601 with microseconds where they are known.',
         'Unknown fields are refused. A refusal has a stable `code`, a `message` for people, and the `field` that it is about.',
         'Every answer has an `X-Request-Id`: yours if you sent one of up to 64 letters, digits and `._:-`.',
+        'Where the exchange traces, every answer has a `Trace-Id` as well; `traceparent` is continued.',
         "A broker's token acts for a member that it lists with the header `X-Member-Id`.",
         '',
         '<details><summary>All codes</summary>',

@@ -230,6 +230,10 @@ describe('tracing, as a collector gets it', function () {
       if (answer.status >= 400) assert.equal(answer.body.traceId, traceIdOf(answer))
     }
     assert.equal(new Set(answers.map(traceIdOf)).size, answers.length)
+    using stream = await StreamClient.connect(mesh.urls[0] ?? '', member.accessToken)
+    const placed = await stream.ask({ op: 'place', order: sell('61001') })
+    assert.deepEqual([placed.type, placed.status], ['result', 201], JSON.stringify(placed))
+    assert.match(placed.traceId, /^[0-9a-f]{32}$/)
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     const ours = new Set(answers.map(traceIdOf))
     assert.deepEqual(

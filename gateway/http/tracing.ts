@@ -38,13 +38,13 @@ export async function traced(
   { telemetry, log }: Gate,
   name: string,
   work: () => Answer | Promise<Answer>,
-): Promise<Answer> {
-  if (telemetry === undefined) return work()
+): Promise<{ readonly answer: Answer; readonly traceId?: string }> {
+  if (telemetry === undefined) return { answer: await work() }
   const trace = telemetry.begin()
   try {
     const answer = await telemetry.run(trace, work)
     endTrace(trace, name, answer, log)
-    return answer
+    return { answer, traceId: trace.traceId }
   } catch (error) {
     const { status, code } = problemOf(error)
     endTrace(trace, name, { status, code, json: '' }, log)

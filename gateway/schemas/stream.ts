@@ -107,7 +107,11 @@ export type Op = keyof typeof CLIENT_MESSAGES
 const told = <Properties extends Record<string, TSchema>>(type: string, properties: Properties, description: string) =>
   Type.Object({ type: Type.Literal(type), ...properties }, { description })
 
-const Answered = { id: nullable(MessageId), op: nullable(Type.String()) }
+const Answered = {
+  id: nullable(MessageId),
+  op: nullable(Type.String()),
+  traceId: Type.Optional(Type.String({ description: 'Of an order, cancel or amendment, where the exchange traces.' })),
+}
 const Level = Type.Tuple([decimal('Price'), decimal('Amount; 0: the level is gone.')])
 const Levels = Type.Array(Level, { description: 'Best first.' })
 const Sequence = Type.String({ pattern: '^[0-9]+$' })

@@ -388,7 +388,8 @@ export class Connection implements Sink, PrivateSink {
         body,
         address: this.address,
       }
-      this.#answerWith(message, await traced(gate, `stream ${message.op}`, () => endpoint.handle(call)))
+      const { answer, traceId } = await traced(gate, `stream ${message.op}`, () => endpoint.handle(call))
+      this.#answerWith(message, answer, traceId)
     } finally {
       this.#underWay -= 1
       gate.admission.leave()
@@ -399,9 +400,10 @@ export class Connection implements Sink, PrivateSink {
     this.#answerWith(message, { status: 200, json: JSON.stringify(result) })
   }
 
-  #answerWith({ id, op }: Message, { status, json }: Answer): void {
+  #answerWith({ id, op }: Message, { status, json }: Answer, traceId?: string): void {
     const name = status < 400 ? 'result' : 'error'
-    const about = `"id":${JSON.stringify(id)},"op":${JSON.stringify(op)}`
+    const trace = traceId === undefined ? '' : `,"traceId":"${traceId}"`
+    const about = `"id":${JSON.stringify(id)},"op":${JSON.stringify(op)}${trace}`
     this.sendPrivate(`{"type":"${name}",${about},"status":${status},"${name}":${json}}`)
   }
 

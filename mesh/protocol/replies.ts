@@ -5,7 +5,8 @@ import type { AssetDefinition, MarketDefinition } from './definitions.ts'
 /**
  * Results on their way back to the instance that sent the command, on core NATS as a JSON array.
  * They leave when everything that they tell is stored. They may come twice, late, or (after a crash) never.
- * The runtime adds `position`, `<stream sequence>-<item>-<event>` in the member's slot, where the reply follows an item there.
+ * The runtime adds `position`, `<stream sequence>-<item>-<event>` in the member's slot, where the reply follows an item there; and where
+ * tracing is on, `hops` and `span` (mesh/telemetry).
  */
 export type Reply =
   /** From the engine: a new order, a cancel or an amendment, done (also when the engine rejected the new order). */

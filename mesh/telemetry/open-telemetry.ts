@@ -16,9 +16,9 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import { AlwaysOnSampler, BatchSpanProcessor, type IdGenerator, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Logger } from 'pino'
-import { createClock } from '../edge/clock.ts'
 import { VERSION } from '../version.ts'
 import { callerOf } from './caller.ts'
+import { createFineClock } from './clock.ts'
 import type { TelemetryConfig } from './config.ts'
 import { type EdgeRules, EdgeTrace } from './edge-trace.ts'
 import type { ActiveTrace, SpanRecord, Telemetry } from './telemetry.ts'
@@ -38,7 +38,7 @@ export function createTelemetry(
   log: Logger,
 ): Telemetry {
   complainInto(log)
-  const clock = createClock()
+  const clock = createFineClock()
   const ids = new GivenIds()
   const processor = new BatchSpanProcessor({ exporter: new OTLPTraceExporter(), ...QUEUE })
   const tracers = new Map<string, Tracer>()
