@@ -21,7 +21,7 @@ interface FromEdge {
   readonly sentAtUs?: TimeUs
   /** Nobody waits for its result; it is told in the frames, for the feed of this broker. */
   readonly origin?: Origin
-  /** W3C traceparent, carried along unread. */
+  /** Of logs of older versions, which replay with it; traces travel beside the items now (mesh/telemetry). */
   readonly trace?: string
 }
 
