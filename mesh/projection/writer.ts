@@ -50,7 +50,10 @@ export interface SlotLimits {
 }
 
 export interface Lag {
-  /** Age of the oldest frame that is read and not written, or of the oldest one of the last transaction when it was stored. */
+  /**
+   * Age of the oldest frame that is read and not written, or of the oldest one of the last transaction when it was stored, where
+   * that was within the last ten seconds.
+   */
   readonly lagMs: number
   /** Code of what keeps the slot from being written at present. */
   readonly error?: string
@@ -61,6 +64,9 @@ const PAUSE_MS_MIN = 100
 const PAUSE_MS_MAX = 3_000
 
 const KEEP_ALIVE_MS = 1_500
+
+/** How late the last transaction was is told for so long; who is not written to any more is not behind. */
+const LAST_LAG_MS = 10_000
 
 /** The log ends before what is written from it, or has something else there. */
 const FORGOTTEN = 'log_went_backwards'
@@ -74,6 +80,7 @@ export class FrameWriter<Event, Batch extends FrameBatch<Event>> {
   #attempt: Attempt<Event, Batch>
   #error: string | undefined
   #lastLagMs = 0
+  #storedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: WriterOptions<Event, Batch>) {
     this.#options = options
@@ -95,7 +102,8 @@ export class FrameWriter<Event, Batch extends FrameBatch<Event>> {
   lag(): Lag {
     const { oldestUs } = this.#attempt
     const pendingMs = oldestUs === undefined ? 0 : this.#time.wallMs() - oldestUs / 1000
-    const lagMs = Math.round(Math.max(pendingMs, this.#lastLagMs))
+    const lastMs = this.#time.nowMs() - this.#storedAtMs < LAST_LAG_MS ? this.#lastLagMs : 0
+    const lagMs = Math.round(Math.max(pendingMs, lastMs))
     return this.#error === undefined ? { lagMs } : { lagMs, error: this.#error }
   }
 
@@ -133,6 +141,7 @@ export class FrameWriter<Event, Batch extends FrameBatch<Event>> {
   #newAttempt(): Attempt<Event, Batch> {
     return new Attempt(this.#options, (lagMs) => {
       this.#lastLagMs = lagMs
+      this.#storedAtMs = this.#time.nowMs()
       this.#error = undefined
     })
   }
