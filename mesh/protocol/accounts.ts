@@ -91,6 +91,16 @@ export interface SetAccountStatus extends FromEdge {
 }
 export type AccountStatus = 'active' | 'blocked' | 'closed'
 
+/**
+ * What the member is let off of the fees of orders that come after it, in parts per million of them. Idempotent; one for an earlier
+ * day (since 1970) than the slot has seen changes nothing.
+ */
+export interface SetFeeDiscount extends FromEdge {
+  readonly type: 'SetFeeDiscount'
+  readonly day: number
+  readonly discountPpm: number
+}
+
 /** A repeat with the same content gives the same reply, for good. */
 export interface Deposit extends FromEdge {
   readonly type: 'Deposit'
@@ -122,6 +132,7 @@ export type AccountEdgeCommand =
   | VoidOrder
   | CreateAccount
   | SetAccountStatus
+  | SetFeeDiscount
   | Deposit
   | Withdraw
   | Transfer
@@ -231,6 +242,12 @@ export type BalanceAfter = readonly [asset: string, availableMinor: MinorString,
 export type AccountEvent =
   | { readonly type: 'AccountCreated'; readonly memberId: number }
   | { readonly type: 'AccountStatusChanged'; readonly memberId: number; readonly status: AccountStatus }
+  | {
+      readonly type: 'FeeDiscountChanged'
+      readonly memberId: number
+      readonly day: number
+      readonly discountPpm: number
+    }
   /** Reserved and on its way to the engine: status `new`. */
   | { readonly type: 'OrderPlaced'; readonly order: OrderState; readonly balances: readonly BalanceAfter[] }
   /** Refused by this slot: a row with status `rejected`. */

@@ -6,6 +6,7 @@ import type {
   AccountStatus,
   CreateAccount,
   SetAccountStatus,
+  SetFeeDiscount,
 } from '#mesh/protocol/accounts.ts'
 import type { MachineCode } from '#mesh/protocol/common.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
@@ -77,6 +78,8 @@ function applyEdgeCommand(state: AccountsState, command: AccountEdgeCommand, con
       return createAccount(state, command, context)
     case 'SetAccountStatus':
       return setAccountStatus(state, command, context)
+    case 'SetFeeDiscount':
+      return setFeeDiscount(state, command, context)
     case 'Deposit':
     case 'Withdraw':
     case 'Transfer':
@@ -150,6 +153,16 @@ function setAccountStatus(state: AccountsState, command: SetAccountStatus, conte
   context.reply(replyTo, { kind: 'account', commandId, memberId }, 'here')
 }
 
+/** Orders that are there keep the rates that they came with. */
+function setFeeDiscount(state: AccountsState, command: SetFeeDiscount, context: AccountsContext) {
+  const { commandId, memberId, replyTo, day, discountPpm } = command
+  if (state.members.find(memberId) === NONE) return refuse(command, 'member_unknown', context)
+  if (state.feeDiscounts.set(memberId, day, discountPpm)) {
+    context.emit({ type: 'FeeDiscountChanged', memberId, day, discountPpm })
+  }
+  context.reply(replyTo, { kind: 'account', commandId, memberId }, 'here')
+}
+
 function refuse(
   { commandId, replyTo }: { readonly commandId: number; readonly replyTo: string },
   code: MachineCode,
@@ -183,6 +196,8 @@ function isEdgeCommand(item: unknown): item is AccountEdgeCommand {
       return isId(command.orderId)
     case 'SetAccountStatus':
       return STATUSES.has(command.status)
+    case 'SetFeeDiscount':
+      return isWhole(command.day, 1, DAY_MAX) && isWhole(command.discountPpm, 0, PPM)
     case 'Transfer':
       return isId(command.toMemberId) && isLedgerCommand(command)
     case 'Deposit':
@@ -197,9 +212,15 @@ type Fields = Readonly<Record<string, unknown>>
 
 const STATUSES: ReadonlySet<unknown> = new Set<AccountStatus>(['active', 'blocked', 'closed'])
 const REFERENCE_CHARS_MAX = 256
+/** The last day of 9999. */
+const DAY_MAX = 2_932_896
+const PPM = 1_000_000
 const CLIENT_ORDER_ID = /^[A-Za-z0-9._-]{1,64}$/
 
 const isId = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
+
+const isWhole = (value: unknown, min: number, max: number): boolean =>
+  Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
 
 const isClientOrderId = (value: unknown): boolean => typeof value === 'string' && CLIENT_ORDER_ID.test(value)
 

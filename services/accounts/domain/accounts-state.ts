@@ -4,6 +4,7 @@ import type { Context } from '#mesh/machine/rules.ts'
 import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import type { MarketDefinition } from '#mesh/protocol/definitions.ts'
 import { Books } from './books.ts'
+import { FeeDiscounts, type PackedDiscounts } from './fee-discounts.ts'
 import { RecordsHash } from './hashes.ts'
 import { Members } from './members.ts'
 import { OpenOrders } from './open-orders.ts'
@@ -41,6 +42,7 @@ export interface AccountsState {
   readonly marketRows: Map<string, number>
   readonly markets: KnownMarket[]
   readonly members: Members
+  readonly feeDiscounts: FeeDiscounts
   readonly books: Books
   readonly orders: OpenOrders
   readonly remembered: RememberedIds
@@ -58,6 +60,7 @@ export function initialAccountsState(slot: number, settings: AccountsSettings): 
     marketRows: new Map(),
     markets: [],
     members,
+    feeDiscounts: new FeeDiscounts(),
     books: new Books(members),
     orders: new OpenOrders(members),
     remembered: new RememberedIds(rememberedLimits(settings)),
@@ -107,6 +110,7 @@ export function packAccounts(state: AccountsState, packer: Packer): void {
       baseMinorPerLot: String(baseMinorPerLot),
       quoteMinorPerTickLot: String(quoteMinorPerTickLot),
     })),
+    feeDiscounts: state.feeDiscounts.packed(),
   })
   for (const table of [state.members, state.books, state.orders, state.remembered, state.references]) table.pack(packer)
 }
@@ -121,7 +125,11 @@ export function unpackAccounts(slot: number, settings: AccountsSettings, packed:
     if (packedSettings[name] === settings[name]) continue
     throw new PackedInvalid(`It was packed with ${name} ${packedSettings[name]}, not ${settings[name]}.`)
   }
-  const known = packed.json() as { assets: [string, number][]; markets: PackedMarket[] }
+  const known = packed.json() as {
+    assets: [string, number][]
+    markets: PackedMarket[]
+    feeDiscounts?: PackedDiscounts
+  }
   const markets = known.markets.map((market) => ({
     ...market,
     baseMinorPerLot: BigInt(market.baseMinorPerLot),
@@ -135,6 +143,7 @@ export function unpackAccounts(slot: number, settings: AccountsSettings, packed:
     marketRows: new Map(markets.map(({ instrument }, row) => [instrument, row])),
     markets,
     members,
+    feeDiscounts: FeeDiscounts.restore(known.feeDiscounts),
     books: Books.unpack(members, packed),
     orders: OpenOrders.unpack(members, packed),
     remembered: RememberedIds.unpack(rememberedLimits(settings), packed),
@@ -148,7 +157,16 @@ const rememberedLimits = ({ rememberedIdsMax, rememberedUs }: AccountsSettings) 
 })
 
 /** Kinds of records in the hash. */
-const Kind = { asset: 1, market: 2, member: 3, balance: 10, order: 20, remembered: 30, reference: 40 } as const
+const Kind = {
+  asset: 1,
+  market: 2,
+  member: 3,
+  feeDiscount: 4,
+  balance: 10,
+  order: 20,
+  remembered: 30,
+  reference: 40,
+} as const
 
 export function accountsStateHash(state: AccountsState): string {
   const hash = new RecordsHash()
@@ -159,6 +177,7 @@ export function accountsStateHash(state: AccountsState): string {
     hash.text(state.books.ofAsset(base).asset).text(state.books.ofAsset(quote).asset).text(JSON.stringify(rest)).end()
   }
   state.members.addTo(hash, Kind.member)
+  state.feeDiscounts.addTo(hash, Kind.feeDiscount)
   state.books.addTo(hash, Kind.balance)
   state.orders.addTo(hash, Kind.order, (market) => marketAt(state, market).instrument)
   state.remembered.addTo(hash, Kind.remembered)

@@ -159,8 +159,8 @@ function enter(state: AccountsState, command: PlaceOrder, member: number, market
     priceTicks: command.priceTicks,
     amountLots: command.amountLots,
     holdMinor: holdMinor.toString(),
-    makerFeePpm: market.makerFeePpm,
-    takerFeePpm: market.takerFeePpm,
+    makerFeePpm: state.feeDiscounts.rateFor(command.memberId, market.makerFeePpm),
+    takerFeePpm: state.feeDiscounts.rateFor(command.memberId, market.takerFeePpm),
     createdAtUs: command.createdAtUs,
   }
   // Whole objects are copied: a spread inside a larger literal is slow, and this is done for every order.

@@ -125,6 +125,15 @@ const edge = fc.oneof(
       status: fc.constantFrom('active' as const, 'blocked' as const),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('SetFeeDiscount' as const),
+      memberId: member,
+      day: fc.integer({ min: 1, max: 3 }),
+      discountPpm: fc.constantFrom(0, 100_000, 333_333, 1_000_000),
+    }),
+  },
 )
 
 const onOrder: fc.Arbitrary<OnOrder> = fc.oneof(

@@ -147,6 +147,7 @@ export class ExpectedRows {
         return
       case 'AccountCreated':
       case 'AccountStatusChanged':
+      case 'FeeDiscountChanged':
       case 'OrderVoided':
       case 'LedgerCommandRefused':
       case 'RequestAnswered':

@@ -69,6 +69,8 @@ export function accountEvent(event: Event, scales: Scales): WrittenEvent[] {
       return [member(event.memberId, '')]
     case 'AccountStatusChanged':
       return [member(event.memberId, `,"status":"${event.status}"`)]
+    case 'FeeDiscountChanged':
+      return [member(event.memberId, `,"discountPpm":${event.discountPpm}`)]
     case 'LedgerCommandRefused': {
       const { memberId, commandId, reference, code } = event
       return [member(memberId, `,"commandId":"${commandId}","reference":${JSON.stringify(reference)},"code":"${code}"`)]

@@ -210,6 +210,11 @@ describe('the records of the event log', () => {
       [['members AccountStatusChanged', '17', { memberId: '17', status: 'blocked' }]],
     ],
     [
+      'a discount on fees',
+      { type: 'FeeDiscountChanged', memberId: 17, day: 20_000, discountPpm: 250_000 },
+      [['members FeeDiscountChanged', '17', { memberId: '17', discountPpm: 250_000 }]],
+    ],
+    [
       'a refused deposit',
       { type: 'LedgerCommandRefused', memberId: 17, commandId: 9, reference: 'r', code: 'balance_overflow' },
       [

@@ -138,6 +138,7 @@ export class OrderRows implements ProjectionBatch<AccountEvent> {
         return
       case 'AccountCreated':
       case 'AccountStatusChanged':
+      case 'FeeDiscountChanged':
       case 'OrderVoided':
       case 'LedgerCommandRefused':
       case 'RequestAnswered':
