@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '#launcher/servers/child-process.ts'
 import { projectDirectory } from '#launcher/servers/directories.ts'
+import { freePort } from '#launcher/servers/ports.ts'
 import {
   type PrometheusPrograms,
   type PrometheusServer,
@@ -42,6 +43,7 @@ describe('metrics, as a real Prometheus scrapes them', function () {
       env: { PASSWORD_COST_LOG2: '10', SNAPSHOT_DIR: join(directory, 'snapshots') },
     })
     await mesh.add('alerts')
+    await mesh.add('operator-page', { OPERATOR_PORT: String(await freePort()) })
     const targets = [...mesh.metricsAddresses].map(([instance, address]) => ({
       targets: [address],
       labels: { service: instance.replace(/-[0-9]+$/, ''), instance },
