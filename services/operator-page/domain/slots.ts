@@ -65,7 +65,8 @@ export function slotOf({ service, slot }: Place, { sign, stored, followers, halt
     owner: sign?.instance ?? null,
     epoch: sign?.epoch ?? null,
     applied: sign?.sequence ?? null,
-    stored,
+    // What it has applied since then was stored before.
+    stored: Math.max(stored, sign?.sequence ?? 0),
     followers,
     halted:
       halted === undefined

@@ -123,8 +123,7 @@ async function askRabbitmq(url: string): Promise<Facts> {
   const connection = await connect(url, { timeout: ANSWER_MS_MAX })
   try {
     connection.on('error', () => {})
-    const { product, version } = connection.connection.serverProperties
-    const facts: [string, string][] = [['version', `${product} ${version}`]]
+    const facts: [string, string][] = [['version', String(connection.connection.serverProperties.version)]]
     for (const queue of [...Object.keys(QUEUES), DEAD_LETTERS_QUEUE]) {
       // A queue that is not there ends its channel.
       const channel = await connection.createChannel()

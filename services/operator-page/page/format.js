@@ -46,3 +46,6 @@ export function exactTime(us) {
   const ms = Math.floor(us / 1_000)
   return `${clock.format(ms)}.${String(us % 1_000_000).padStart(6, '0')}`
 }
+
+/** A decimal of any length, with its thousands apart. */
+export const decimal = (text) => text.replace(/^(-?)([0-9]+)/, (_, sign, digits) => sign + whole.format(BigInt(digits)))

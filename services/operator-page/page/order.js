@@ -1,6 +1,6 @@
 import { ask, Refused } from './api.js'
 import { byId, createTable, el, setText } from './dom.js'
-import { exactTime, microseconds } from './format.js'
+import { decimal, exactTime, microseconds } from './format.js'
 
 const FACTS = [
   ['instrument', 'Market'],
@@ -186,10 +186,14 @@ function ledgerPart(ledger) {
     keyOf: ({ position, asset }) => `${position} ${asset}`,
     columns: [
       { title: 'Asset', text: ({ asset }) => asset },
-      { title: 'Change', kind: 'number', text: ({ delta }) => (delta.startsWith('-') ? delta : `+${delta}`) },
-      { title: 'Fee', kind: 'number', text: ({ fee }) => fee },
-      { title: 'Free after it', kind: 'number', text: ({ available }) => available },
-      { title: 'Held after it', kind: 'number', text: ({ held }) => held },
+      {
+        title: 'Change',
+        kind: 'number',
+        text: ({ delta }) => (delta.startsWith('-') ? decimal(delta) : `+${decimal(delta)}`),
+      },
+      { title: 'Fee', kind: 'number', text: ({ fee }) => decimal(fee) },
+      { title: 'Free after it', kind: 'number', text: ({ available }) => decimal(available) },
+      { title: 'Held after it', kind: 'number', text: ({ held }) => decimal(held) },
       { title: 'At', kind: 'number', text: ({ timeUs }) => exactTime(timeUs) },
       { title: 'Position', kind: 'number', text: ({ position }) => position },
     ],

@@ -1,5 +1,5 @@
 import { byId, createTable, el, keep, setAttribute, setText } from './dom.js'
-import { bytes, count, dateAndTime, milliseconds, percent, rate, seconds } from './format.js'
+import { bytes, count, dateAndTime, decimal, milliseconds, percent, rate, seconds } from './format.js'
 
 /** Of a table of streams. */
 const STREAMS = {
@@ -78,15 +78,12 @@ export function createTables(onSnapshot) {
   const projections = createTable(byId('projections-table'), {
     caption: 'How far behind what is written is',
     empty: 'Nothing is written.',
-    keyOf: ({ name, slot }) => `${name} ${slot}`,
+    keyOf: ({ name }) => name,
     columns: [
-      { title: 'Slot', text: ({ name, slot }) => `${name} ${slot}` },
-      {
-        title: 'Behind',
-        kind: 'number',
-        text: ({ lagMs, error }) => (error === '' ? milliseconds(lagMs) : error),
-      },
-      { title: 'Written by', text: ({ instance }) => instance },
+      { title: 'Name', text: ({ name }) => name },
+      { title: 'State', state: ({ failing }) => (failing.length > 0 ? 'halted' : 'ok'), text: stateOfProjection },
+      { title: 'Behind', kind: 'number', text: ({ lagMs }) => milliseconds(lagMs) },
+      { title: 'Written by', text: ({ writers }) => writers.join(', ') },
     ],
   })
   const books = createTable(byId('books-table'), {
@@ -100,10 +97,10 @@ export function createTables(onSnapshot) {
         state: ({ differsIn }) => (differsIn.length > 0 ? 'differs' : 'ok'),
         text: ({ differsIn }) => (differsIn.length > 0 ? `differ in accounts ${differsIn.join(', ')}` : 'sum to zero'),
       },
-      { title: 'Deposited', kind: 'number', text: ({ deposited }) => deposited },
-      { title: 'Members', kind: 'number', text: ({ members }) => members },
-      { title: 'Fees', kind: 'number', text: ({ fees }) => fees },
-      { title: 'Under way', kind: 'number', text: ({ underWay }) => underWay },
+      { title: 'Deposited', kind: 'number', text: ({ deposited }) => decimal(deposited) },
+      { title: 'Members', kind: 'number', text: ({ members }) => decimal(members) },
+      { title: 'Fees', kind: 'number', text: ({ fees }) => decimal(fees) },
+      { title: 'Under way', kind: 'number', text: ({ underWay }) => decimal(underWay) },
     ],
   })
   const markets = createTable(byId('markets-table'), {
@@ -125,7 +122,7 @@ export function createTables(onSnapshot) {
     streams(state.streams.filter(isLog))
     buckets(state.streams.filter((stream) => !isLog(stream)))
     consumers(state.consumers)
-    projections(state.projections)
+    projections(byProjection(state.projections))
     books(state.books)
     markets(state.trading.markets)
     showServers(state.servers)
@@ -141,6 +138,22 @@ function stateOfInstance({ state, waitsFor, goneS }) {
 function stateOfSlot({ state, halted }) {
   if (state === 'halted') return `halted: ${halted.code} at ${halted.sequence}. ${halted.reason}`
   return { ok: 'ok', behind: 'behind', ownerless: 'no owner' }[state]
+}
+
+/** One row for all slots of a projection: the slowest says how late it is. */
+function byProjection(slots) {
+  return [...Map.groupBy(slots, ({ name }) => name)].map(([name, own]) => ({
+    name,
+    slots: own.length,
+    lagMs: Math.max(...own.map(({ lagMs }) => lagMs)),
+    failing: own.filter(({ error }) => error !== ''),
+    writers: [...new Set(own.map(({ instance }) => instance))].sort(),
+  }))
+}
+
+function stateOfProjection({ slots, failing }) {
+  if (failing.length > 0) return failing.map(({ slot, error }) => `${slot}: ${error}`).join(', ')
+  return slots === 1 ? '1 slot' : `${slots} slots`
 }
 
 /** `accounts 0 2`, from `accounts 0` and `accounts 2`. */
