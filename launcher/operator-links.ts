@@ -6,5 +6,5 @@ const BESIDE = ['Grafana=http://localhost:3001', 'Prometheus=http://localhost:90
 export function operatorLinks(config: LauncherConfig, publicUrl: string, withTraefik: boolean): string {
   const traefik = withTraefik ? [`Traefik=http://localhost:${config.dashboardPort}/dashboard/`] : []
   const own = config.env.OPERATOR_LINKS || []
-  return [`API=${publicUrl}/docs`, ...traefik, ...BESIDE].concat(own).join(',')
+  return [`Trading=${publicUrl}/`, `API=${publicUrl}/docs`, ...traefik, ...BESIDE].concat(own).join(',')
 }
