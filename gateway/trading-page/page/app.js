@@ -240,9 +240,7 @@ function drawStatus() {
   const { status } = stream
   byId('status').dataset.status = status
   say(byId('status-text'), status === 'online' ? 'Live' : status === 'offline' ? 'Offline' : 'Connecting')
-  const banner = byId('banner')
-  banner.hidden = status === 'online'
-  say(banner, status === 'online' ? '' : 'Offline: what you see may be old. Connecting again…')
+  say(byId('banner'), status === 'online' ? '' : 'Offline: what you see may be old. Connecting again…')
 }
 
 function wireTheme() {

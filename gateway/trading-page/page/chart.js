@@ -21,6 +21,9 @@ export class Chart {
   #lines = []
   /** @type {Map<number, Candle>} by the time of their start, in seconds */
   #shown = new Map()
+  #newest = 0
+  /** The orders that are drawn, as one text. */
+  #marked = ''
   #colours = coloursNow()
 
   /** The library is large: the page is there before it. */
@@ -100,6 +103,7 @@ export class Chart {
         .map((candle) => /** @type {[number, Candle]} */ ([secondsOf(candle), candle]))
         .sort(([one], [other]) => one - other),
     )
+    this.#newest = [...this.#shown.keys()].at(-1) ?? 0
     this.#fill()
     this.#legend(this.#last())
     if (!isNew) return
@@ -113,12 +117,12 @@ export class Chart {
    */
   update(candle) {
     const seconds = secondsOf(candle)
-    const newest = [...this.#shown.keys()].at(-1) ?? 0
     this.#shown.set(seconds, candle)
-    if (seconds < newest) {
+    if (seconds < this.#newest) {
       this.#shown = new Map([...this.#shown].sort(([one], [other]) => one - other))
       this.#fill()
     } else {
+      this.#newest = seconds
       this.#candles?.update(barOf(seconds, candle))
       this.#volumes?.update(volumeOf(seconds, candle, this.#colours))
       this.#legend(candle)
@@ -130,10 +134,14 @@ export class Chart {
    * @param {readonly Order[]} orders
    */
   mark(orders) {
-    for (const line of this.#lines) this.#candles?.removePriceLine(line)
+    const drawn = orders.slice(0, LINES_MAX)
+    const marked = `${this.#colours.buy} ${drawn.map(({ side, price, amount }) => `${side} ${amount} ${price}`).join()}`
+    if (marked === this.#marked || this.#candles === undefined) return
+    this.#marked = marked
+    for (const line of this.#lines) this.#candles.removePriceLine(line)
     this.#lines = []
-    for (const { side, price, amount } of orders.slice(0, LINES_MAX)) {
-      const line = this.#candles?.createPriceLine({
+    for (const { side, price, amount } of drawn) {
+      const line = this.#candles.createPriceLine({
         price: Number(price),
         color: side === 'buy' ? this.#colours.buy : this.#colours.sell,
         lineWidth: 1,
@@ -141,7 +149,7 @@ export class Chart {
         axisLabelVisible: true,
         title: `${side === 'buy' ? 'Buy' : 'Sell'} ${amount}`,
       })
-      if (line !== undefined) this.#lines.push(line)
+      this.#lines.push(line)
     }
   }
 

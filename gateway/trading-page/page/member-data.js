@@ -5,7 +5,10 @@ import { persistently, Refused } from './api.js'
 import { wordsOf } from './messages.js'
 
 const PAGE = '50'
-const OPEN_MAX = '500'
+const OPEN_PAGE = '500'
+const OPEN_PAGES_MAX = 20
+/** A listing that has grown longer is read anew. */
+export const LISTED_MAX = 500
 const AGAIN_MS = 5_000
 const CLOSED = 'executed,cancelled,closed,rejected'
 
@@ -86,6 +89,7 @@ export class MemberData extends EventTarget {
       this.open.delete(id)
       if (this.history.isRead && this.#isShown(order.instrument)) {
         this.history.items = [order, ...this.history.items.filter((one) => one.id !== id)]
+        this.#bound('history')
       }
     }
     this.#changed()
@@ -104,6 +108,13 @@ export class MemberData extends EventTarget {
       this.#read(() => this.#readBalances())
     }
     this.#readListings()
+  }
+
+  /** @param {'history' | 'fills'} which */
+  #bound(which) {
+    if (this[which].items.length <= LISTED_MAX) return
+    this[which] = nothing()
+    this.#read(() => this.#readPage(which, undefined))
   }
 
   #readListings() {
@@ -152,10 +163,18 @@ export class MemberData extends EventTarget {
 
   async #readOpen() {
     this.#toldOrders = new Map()
-    const answer = await this.#ask('/orders', { status: 'open', limit: OPEN_MAX })
-    if (answer === undefined) return
+    /** @type {Order[]} */
+    const orders = []
+    let cursor = ''
+    for (let page = 0; page < OPEN_PAGES_MAX && (page === 0 || cursor !== ''); page++) {
+      const query = { status: 'open', limit: OPEN_PAGE, ...(cursor === '' ? {} : { cursor }) }
+      const answer = await this.#ask('/orders', query)
+      if (answer === undefined) return
+      orders.push(...answer.orders)
+      cursor = answer.cursor ?? ''
+    }
     for (const id of this.open.keys()) if (!this.#toldOrders.has(id)) this.open.delete(id)
-    for (const order of /** @type {Order[]} */ (answer.orders)) {
+    for (const order of orders) {
       const told = this.#toldOrders.get(order.id)
       if (told === undefined || BigInt(told.sequence) < BigInt(order.sequence)) this.open.set(order.id, order)
     }
@@ -206,6 +225,7 @@ export class MemberData extends EventTarget {
       case 'fills': {
         const shown = /** @type {Fill[]} */ (message.fills).filter(({ instrument }) => this.#isShown(instrument))
         if (this.fills.isRead) this.fills.items = unique([...shown.toReversed(), ...this.fills.items], fillKey)
+        this.#bound('fills')
         break
       }
       case 'balances':

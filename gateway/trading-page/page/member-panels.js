@@ -6,7 +6,7 @@ import { persistently, Refused } from './api.js'
 import { tidy, unitsOf } from './decimal.js'
 import { byId, drawSoon, element, say, syncRows } from './dom.js'
 import { cut, dayAndClock, grouped, padded } from './format.js'
-import { fillKey } from './member-data.js'
+import { fillKey, LISTED_MAX } from './member-data.js'
 import { fieldWords, wordsOf } from './messages.js'
 import { notify } from './notices.js'
 
@@ -261,8 +261,8 @@ export class MemberPanels {
       ({ asset }) => asset,
       empty('No balances yet. A deposit goes by your member number, which stands under your e-mail above.', true),
     )
-    this.#drawMore('history', history.cursor !== null)
-    this.#drawMore('fills', fills.cursor !== null)
+    this.#drawMore('history', history.cursor !== null && history.items.length < LISTED_MAX)
+    this.#drawMore('fills', fills.cursor !== null && fills.items.length < LISTED_MAX)
   }
 
   /**
@@ -441,17 +441,20 @@ function drawTable(view, columns, items, keyOf, empty, actionsOf) {
         ? []
         : [element('th', { scope: 'col' }, element('span', { class: 'visually-hidden' }, 'Actions'))]
     table = element('table', {}, element('thead', {}, element('tr', {}, ...heads, ...last)), element('tbody'))
-    view.prepend(table, element('p', { class: 'empty' }))
+    view.prepend(table, element('p', { class: 'rest' }), element('p', { class: 'empty' }))
   }
   const [body] = table.tBodies
   const words = view.querySelector('.empty')
-  if (body === undefined || !(words instanceof HTMLElement)) return
+  const rest = view.querySelector('.rest')
+  if (body === undefined || !(words instanceof HTMLElement) || !(rest instanceof HTMLElement)) return
+  rest.hidden = items.length <= LISTED_MAX
+  say(rest, `These are ${LISTED_MAX} of ${items.length}.`)
   table.hidden = items.length === 0
   words.hidden = items.length > 0
   say(words, empty)
   syncRows(
     body,
-    items,
+    items.slice(0, LISTED_MAX),
     keyOf,
     (item) => {
       const cells = columns.map(({ title, kind }) => element('td', { class: kind, 'data-title': title }))

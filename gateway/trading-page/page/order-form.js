@@ -71,12 +71,18 @@ export class OrderForm {
     session.addEventListener('change', () => this.#update())
   }
 
-  /** @param {MarketRules} rules */
+  /**
+   * Another market; or the same one with another status or other fees, which leaves what is written.
+   * @param {MarketRules} rules
+   */
   show(rules) {
+    const isOther = rules.market.instrument !== this.#rules?.market.instrument
     this.#rules = rules
     const { base, quote } = rules.market
-    for (const field of FIELDS) this.#inputs[field].value = ''
-    this.#judged.clear()
+    if (isOther) {
+      for (const field of FIELDS) this.#inputs[field].value = ''
+      this.#judged.clear()
+    }
     say(byId('price-unit'), quote)
     say(byId('amount-unit'), base)
     say(byId('total-unit'), quote)
@@ -89,9 +95,9 @@ export class OrderForm {
     this.#update()
   }
 
-  /** What depends on the book is another. */
+  /** The book is another. */
   refresh() {
-    if (this.#draft().type === 'market') this.#update()
+    this.#update()
   }
 
   /** @param {bigint} price */
@@ -259,7 +265,8 @@ export class OrderForm {
     const isAbout = draft.type === 'market'
     const input = this.#inputs[follows]
     if (document.activeElement !== input || draft[draft.basis] !== '') {
-      input.value = value === undefined ? '' : follows === 'total' ? rules.totalText(value) : rules.amountText(value)
+      const text = value === undefined ? '' : follows === 'total' ? rules.totalText(value) : rules.amountText(value)
+      if (input.value !== text) input.value = text
     }
     for (const field of /** @type {const} */ (['amount', 'total'])) {
       this.#inputs[field].classList.toggle('about', isAbout && field === follows && value !== undefined)
@@ -271,6 +278,7 @@ export class OrderForm {
       say(byId(`${field}-fault`), words)
       this.#inputs[field].setAttribute('aria-invalid', String(isShown))
     }
+    say(byId('price-caution'), reading.faults.price === undefined ? cautionOf(rules, draft, this.#bookOf()) : '')
     const [feeAsset, feeScale] = draft.side === 'buy' ? [base, rules.baseScale] : [quote, rules.quoteScale]
     say(
       byId('note-fee'),
@@ -356,4 +364,23 @@ export class OrderForm {
     if (error.code === 'offline') notify(wordsOf({ code: 'outcome_unknown', message: '' }), 'bad')
     if (field !== undefined) this.#inputs[field].focus()
   }
+}
+
+/** So many per cent beyond the best price may be a slip of the finger. */
+const CAUTION_PERCENT = 5n
+
+/**
+ * @param {MarketRules} rules
+ * @param {Draft} draft
+ * @param {Book | undefined} book
+ */
+function cautionOf(rules, { side, type, price }, book) {
+  const units = type === 'limit' ? rules.price(price) : undefined
+  const best = side === 'buy' ? book?.asks[0]?.price : book?.bids[0]?.price
+  if (typeof units !== 'bigint' || best === undefined) return ''
+  const percent = ((side === 'buy' ? units - best : best - units) * 100n) / best
+  if (percent < CAUTION_PERCENT) return ''
+  return side === 'buy'
+    ? `This is ${percent}% above the best ask, and buys at once.`
+    : `This is ${percent}% below the best bid, and sells at once.`
 }
