@@ -112,7 +112,10 @@ export class SteadyLoad {
     assert.equal(difference, undefined, `${difference?.check} ${difference?.slot} ${difference?.message}`)
     const pool = createPool(mesh.mysqlUrl, { connectionsMax: 1 })
     try {
-      const [rows] = await pool.query<Row[]>('SELECT client_order_id, order_id FROM orders')
+      const [rows] = await pool.query<Row[]>(
+        'SELECT client_order_id, order_id FROM orders WHERE client_order_id LIKE ?',
+        [`${this.#name}-%`],
+      )
       const stored = new Map(rows.map((row) => [String(row.client_order_id), String(row.order_id)]))
       assert.equal(stored.size, rows.length, 'each order is there once')
       const orders = this.answered.filter(({ what }) => what === 'order')
