@@ -24,6 +24,8 @@ const INTERVALS = ['1s', '1m', '5m', '15m', '1h', '4h', '1d', '1w']
 const CANDLES = '500'
 const MARKETS_EVERY_MS = 60_000
 const AGAIN_MS = 3_000
+/** A connection that moves to another gateway is back sooner. */
+const BANNER_AFTER_MS = 1_500
 const KEPT = { market: 'market', interval: 'interval', theme: 'theme' }
 
 const session = new Session()
@@ -54,6 +56,8 @@ let rulesByInstrument = new Map()
 let rules
 let interval = read(KEPT.interval) ?? '15m'
 let candleChannel = ''
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let bannerTimer
 
 book.addEventListener(
   'book',
@@ -240,7 +244,12 @@ function drawStatus() {
   const { status } = stream
   byId('status').dataset.status = status
   say(byId('status-text'), status === 'online' ? 'Live' : status === 'offline' ? 'Offline' : 'Connecting')
-  say(byId('banner'), status === 'online' ? '' : 'Offline: what you see may be old. Connecting again…')
+  clearTimeout(bannerTimer)
+  if (status === 'online') say(byId('banner'), '')
+  else {
+    const words = 'Offline: what you see may be old. Connecting again…'
+    bannerTimer = setTimeout(() => say(byId('banner'), words), BANNER_AFTER_MS)
+  }
 }
 
 function wireTheme() {
