@@ -39,7 +39,8 @@ try {
   for (const step of STEPS) {
     const scale = Object.entries(step).map(([service, count]) => `${service}=${count}`)
     const beganMs = performance.now()
-    await run('docker', ['compose', 'up', '--detach', '--no-recreate', ...scale.flatMap((one) => ['--scale', one])])
+    const scales = scale.flatMap((one) => ['--scale', one])
+    await run('docker', ['compose', 'up', '--detach', '--no-recreate', '--no-deps', ...scales, ...Object.keys(step)])
     await sleep(CALM_MS)
     const pause = Math.round(load.longestPauseMs(beganMs, performance.now()))
     console.log(`${scale.join(' ')}: longest time without an order accepted ${pause} ms`)
