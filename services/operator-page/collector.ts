@@ -101,12 +101,14 @@ export function createCollector(parts: CollectorParts): Collector {
       ])
     const nowMs = performance.now()
     roster = hear(roster, heard, nowMs)
+    const projections = projectionsOf(heard)
+    const owned = [...slots.owned(), ...projections.map((own) => ({ ...own, slot: Number(own.slot) }))]
     const state = {
       atMs: Date.now(),
       version: VERSION,
-      instances: instancesOf(roster, slots.owns(), nowMs),
+      instances: instancesOf(roster, owned, nowMs),
       slots: slotsOf(heard),
-      projections: projectionsOf(heard),
+      projections,
       streams: found,
       consumers,
       servers: serversFound,

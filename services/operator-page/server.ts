@@ -60,6 +60,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   order_not_found: 404,
   slot_not_found: 404,
   snapshot_nothing_new: 409,
+  too_many_lookups: 429,
   no_channel: 409,
 }
 

@@ -101,7 +101,10 @@ export function createSessions(nats: NatsConnection, verifier: TokenVerifier, lo
       // Every time: a revocation, a block and a role that was taken count at once.
       const claims = verifier.verify(session.tokens.accessToken)
       if ('code' in claims && claims.code === 'auth_not_ready')
-        throw new RpcError(claims.code, 'Not in touch with auth.')
+        throw new RpcError(
+          claims.code,
+          'NATS cannot be reached: without it nothing is known, and nobody is recognised.',
+        )
       if ('code' in claims || !claims.roles.includes('admin')) {
         sessions.delete(key)
         return undefined

@@ -15,7 +15,7 @@ const presence = (instance: string, load: Partial<Presence['load']> = {}, more: 
   health: { ready: true, checks: { started: { ok: true } } },
   ...more,
 })
-const shown = (roster: Roster, nowMs: number) => instancesOf(roster, new Map(), nowMs)
+const shown = (roster: Roster, nowMs: number) => instancesOf(roster, [], nowMs)
 
 describe('the roster of instances', () => {
   it('tells load from two looks, and from none where the process is another one', () => {
@@ -57,12 +57,12 @@ describe('the roster of instances', () => {
         health: { ready: false, checks: { tokens: { ok: false }, nats: { ok: true, detail: { a: 1 } } } },
       },
     )
-    const owns = new Map([['gateway-9', ['accounts 0']]])
-    const all = instancesOf(hear(NOBODY, [waiting, presence('gateway-9')], 0), owns, 0)
+    const owned = [0, 1].map((slot) => ({ instance: 'gateway-9', name: 'accounts', slot }))
+    const all = instancesOf(hear(NOBODY, [waiting, presence('gateway-9')], 0), owned, 0)
     assert.deepEqual(
       all.map(({ instance, state, waitsFor, owns: own }) => [instance, state, waitsFor, own]),
       [
-        ['gateway-9', 'ready', [], ['accounts 0']],
+        ['gateway-9', 'ready', [], ['accounts 0–1']],
         ['gateway-10', 'waiting', ['tokens'], []],
       ],
     )

@@ -1,4 +1,5 @@
 import type { Presence } from '#mesh/presence.ts'
+import { namedRanges } from './ranges.ts'
 
 export interface Instance {
   readonly service: string
@@ -18,7 +19,7 @@ export interface Instance {
   readonly rssBytes: number
   /** How long it has not been heard, where it is gone. */
   readonly goneS: number | null
-  /** `accounts 0`: what it runs now. */
+  /** `accounts 0–3`: what it runs now. */
   readonly owns: readonly string[]
   readonly checks: readonly Check[]
 }
@@ -65,8 +66,16 @@ export function hear(roster: Roster, heard: readonly Presence[], nowMs: number):
   return next
 }
 
-/** By service and name. `owns`: the slots that each runs. */
-export function instancesOf(roster: Roster, owns: ReadonlyMap<string, readonly string[]>, nowMs: number): Instance[] {
+/** A slot that an instance runs: of a machine, a pusher, a projection. */
+export interface Owned {
+  readonly instance: string
+  readonly name: string
+  readonly slot: number
+}
+
+/** By service and name. */
+export function instancesOf(roster: Roster, owned: readonly Owned[], nowMs: number): Instance[] {
+  const owns = Map.groupBy(owned, ({ instance }) => instance)
   return [...roster.values()]
     .map(({ presence, cpuPercent, busyPercent, atMs }): Instance => {
       const { health, load, ...rest } = presence
@@ -85,7 +94,7 @@ export function instancesOf(roster: Roster, owns: ReadonlyMap<string, readonly s
         busyPercent: isGone ? null : busyPercent,
         rssBytes: load.rssBytes,
         goneS: isGone ? Math.round(silentMs / 1_000) : null,
-        owns: isGone ? [] : (owns.get(presence.instance) ?? []),
+        owns: isGone ? [] : namedRanges(owns.get(presence.instance) ?? []),
         checks,
       }
     })

@@ -53,7 +53,11 @@ const alarm = (at: number) => ({ at, level: 'fatal', kind: 'a:b', instance: 'a-1
 describe('what an operator is told first', () => {
   const rows: [what: string, state: Partial<State>, problems: string[]][] = [
     ['nothing, where all is well', {}, []],
-    ['a slot without an owner', { slots: [slot('ownerless')] }, ['bad: engine 2 has no owner']],
+    [
+      'slots without an owner, in one line',
+      { slots: [slot('ownerless'), { ...slot('ownerless'), slot: 3 }, slot('ok')] },
+      ['bad: Nobody runs engine 2–3'],
+    ],
     [
       'a halted slot, with its code',
       { slots: [slot('halted', { code: 'rules_failed', reason: '', sequence: 7, at: '' })] },

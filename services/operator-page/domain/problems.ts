@@ -1,3 +1,4 @@
+import { namedRanges } from './ranges.ts'
 import type { State } from './state.ts'
 
 /** What an operator has to know first, and where on the page more of it is. */
@@ -19,10 +20,13 @@ export function problemsOf(state: Omit<State, 'problems'>, nowMs: number): Probl
   const bad = (about: Problem['about'], words: string) => found.push({ severity: 'bad', about, words })
   const warn = (about: Problem['about'], words: string) => found.push({ severity: 'warn', about, words })
 
-  for (const { service, slot, state: is, halted } of slots) {
-    if (is === 'halted') bad('slots', `${service} ${slot} is halted: ${halted?.code}`)
-    if (is === 'ownerless') bad('slots', `${service} ${slot} has no owner`)
+  for (const { service, slot, halted } of slots) {
+    if (halted !== null) bad('slots', `${service} ${slot} is halted: ${halted.code}`)
   }
+  const ownerless = slots
+    .filter((slot) => slot.state === 'ownerless')
+    .map(({ service, slot }) => ({ name: service, slot }))
+  for (const where of namedRanges(ownerless)) bad('slots', `Nobody runs ${where}`)
   for (const { asset, differsIn } of books) {
     for (const slot of differsIn) bad('money', `The books of accounts ${slot} do not sum to zero in ${asset}`)
   }

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino'
 
 export interface Kept<Value> {
-  /** What was found last. The first time it is waited for, a moment. */
+  /** What was found last. The first time, and after a time in which nobody asked, it is waited for a moment. */
   value(): Promise<Value>
 }
 
-const FIRST_MS_MAX = 1_500
+const WAIT_MS_MAX = 1_500
+/** So late it is no news. */
+const STALE_MS = 5_000
 
 /**
  * Something that is looked at when somebody wants to know it, at most every so often and never twice at once: however many look
@@ -20,6 +22,7 @@ export function kept<Value>(
 ): Kept<Value> {
   let value = none
   let askedAtMs = Number.NEGATIVE_INFINITY
+  let foundAtMs = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | undefined
   const ask = async (): Promise<void> => {
     askedAtMs = performance.now()
@@ -29,14 +32,16 @@ export function kept<Value>(
       log.warn({ err, look: name }, 'something could not be looked at')
       value = none
     } finally {
+      foundAtMs = performance.now()
       asking = undefined
     }
   }
   return {
     value: async () => {
-      const isFirst = askedAtMs === Number.NEGATIVE_INFINITY
-      if (asking === undefined && performance.now() - askedAtMs >= everyMs) asking = ask()
-      if (isFirst) await Promise.race([asking, new Promise((resolve) => setTimeout(resolve, FIRST_MS_MAX))])
+      const nowMs = performance.now()
+      if (asking === undefined && nowMs - askedAtMs >= everyMs) asking = ask()
+      const isStale = nowMs - foundAtMs > everyMs + STALE_MS
+      if (isStale) await Promise.race([asking, new Promise((resolve) => setTimeout(resolve, WAIT_MS_MAX))])
       return value
     },
   }

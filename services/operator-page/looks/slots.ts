@@ -6,14 +6,15 @@ import type { HaltedSlot } from '#mesh/machine/halts.ts'
 import type { Presence } from '#mesh/presence.ts'
 import type { MeshShape } from '#mesh/streams.ts'
 import { ALL_OWNERS, Bucket, LOG_OF_SERVICE, STREAM_OF_LOG, slotFilter, sourceName } from '#mesh/subjects.ts'
+import type { Owned } from '../domain/instances.ts'
 import { type Place, type Sign, type Slot, slotOf, slotPlaces } from '../domain/slots.ts'
 import { kept } from './kept.ts'
 
 /** Who runs which slot. It listens until it is stopped. */
 export interface SlotsWatch {
   look(): Promise<(heard: readonly Presence[]) => Slot[]>
-  /** By instance: `accounts 0`. Pushers and the archive share out slots as well. */
-  owns(): Map<string, string[]>
+  /** Pushers and the archive share out slots as well. */
+  owned(): Owned[]
   stop(): void
 }
 
@@ -21,6 +22,7 @@ export interface SlotsWatch {
 const SIGN_MS_MAX = 1_500
 const STORED_MS = 2_000
 const ANSWER_MS_MAX = 1_000
+const SERVICE_OF_LOG = new Map<string, string>([...LOG_OF_SERVICE].map(([service, log]) => [log, service]))
 
 export function watchSlots(nats: NatsConnection, shape: MeshShape, log: Logger): SlotsWatch {
   const places = slotPlaces(shape)
@@ -65,17 +67,12 @@ export function watchSlots(nats: NatsConnection, shape: MeshShape, log: Logger):
           })
         })
     },
-    owns: () => {
-      const serviceOf = new Map<string, string>([...LOG_OF_SERVICE].map(([service, name]) => [name, service]))
-      const owns = new Map<string, string[]>()
-      for (const [key, text] of [...leases.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    owned: () =>
+      [...leases.entries].flatMap(([key, text]) => {
         const { instance, state } = JSON.parse(text) as { instance: string; state: string }
-        if (state !== 'held') continue
-        const [name = '', slot = ''] = key.split('.')
-        owns.set(instance, [...(owns.get(instance) ?? []), `${serviceOf.get(name) ?? name} ${slot}`])
-      }
-      return owns
-    },
+        const [log = '', slot] = key.split('.')
+        return state === 'held' ? [{ instance, name: SERVICE_OF_LOG.get(log) ?? log, slot: Number(slot) }] : []
+      }),
     stop: () => {
       hearing.unsubscribe()
       leases.close()

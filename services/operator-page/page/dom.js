@@ -47,7 +47,7 @@ export function keep(parent, items, keyOf, make, update) {
 
 /**
  * A table that is filled again and again. A column is `{ title, text(row), kind?, state?(row), fill?(cell, row) }`;
- * `kind: 'number'` stands to the right, `kind: 'minor'` is left out where there is little room.
+ * `kind: 'number'` stands to the right, `kind: 'whole'` is never broken.
  */
 export function createTable(table, { caption, columns, keyOf, empty }) {
   const headings = columns.map(({ title, kind }) =>

@@ -8,6 +8,8 @@ import { createTables } from './tables.js'
 const LOOK_MS = 1_000
 const RETRY_MS = 2_000
 const ACTION_MS_MAX = 310_000
+/** How long it is shown what came of something. */
+const SAID_MS = 8_000
 
 const showTables = createTables(takeSnapshot)
 let seenAtMs
@@ -58,17 +60,15 @@ async function act(button, place, path, body, wordsOf) {
   }
 }
 
+let forgetting
+
 function takeSnapshot({ service, slot }, button) {
-  const name = `${service} ${slot}`
-  const title = button.textContent
   const said = byId('said')
-  const wordsOf = ({ bytes: size, ms }) => `Snapshot of ${name} taken: ${bytes(size)} in ${milliseconds(ms)}.`
+  const wordsOf = ({ bytes: size, ms }) =>
+    `Snapshot of ${service} ${slot} taken: ${bytes(size)} in ${milliseconds(ms)}.`
+  clearTimeout(forgetting)
   void act(button, said, '/api/actions/snapshot', { service, slot }, wordsOf).then(() => {
-    button.title = said.textContent
-    button.textContent = said.textContent.startsWith('Snapshot of') ? 'Taken' : 'Not taken'
-    setTimeout(() => {
-      button.textContent = title
-    }, 5_000)
+    forgetting = setTimeout(() => setText(said, ''), SAID_MS)
   })
 }
 

@@ -97,7 +97,7 @@ function show(way, jaeger) {
     ...(order === null ? [] : [['Fee', `${order.fee} ${order.feeAsset}`]]),
     ['Member', way.memberId],
     ['Slots', `accounts ${way.accountSlot}${way.marketSlot === null ? '' : `, engine ${way.marketSlot}`}`],
-    ['Told by', { memory: 'the slot, from memory', mysql: 'MySQL', events: 'its events' }[way.orderFrom]],
+    ['Told by', { memory: "the slot's memory", mysql: 'MySQL', events: 'its events' }[way.orderFrom]],
     ['In MySQL', way.writtenSequence === null ? 'not there' : `up to ${way.writtenSequence}`],
   ]
   return [

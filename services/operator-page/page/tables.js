@@ -34,9 +34,9 @@ export function createTables(onSnapshot) {
       { title: 'CPU', kind: 'number', text: ({ cpuPercent }) => percent(cpuPercent) },
       { title: 'Loop', kind: 'number', text: ({ busyPercent }) => percent(busyPercent) },
       { title: 'Memory', kind: 'number', text: ({ rssBytes, state }) => (state === 'gone' ? '' : bytes(rssBytes)) },
-      { title: 'Runs', text: ({ owns }) => grouped(owns) },
-      { title: 'Version', text: ({ version, node }) => `${version}, Node ${node.replace('v', '')}` },
-      { title: 'Where', text: ({ host, pid }) => `${host}:${pid}` },
+      { title: 'Runs', text: ({ owns }) => owns.join(', ') },
+      { title: 'Version', kind: 'whole', text: ({ version }) => version },
+      { title: 'Where', kind: 'whole', text: ({ host, pid }) => `${host}:${pid}` },
     ],
   })
   const slots = createTable(byId('slots-table'), {
@@ -154,15 +154,6 @@ function byProjection(slots) {
 function stateOfProjection({ slots, failing }) {
   if (failing.length > 0) return failing.map(({ slot, error }) => `${slot}: ${error}`).join(', ')
   return slots === 1 ? '1 slot' : `${slots} slots`
-}
-
-/** `accounts 0 2`, from `accounts 0` and `accounts 2`. */
-function grouped(owns) {
-  const slotsOf = Map.groupBy(
-    owns.map((one) => one.split(' ')),
-    ([name]) => name,
-  )
-  return [...slotsOf].map(([name, places]) => `${name} ${places.map(([, slot]) => slot).join(' ')}`).join(', ')
 }
 
 function fillSnapshot(cell, slot, onSnapshot) {

@@ -59,7 +59,7 @@ interface LedgerRow {
 /**
  * By the order's id alone: the id tells when it was made, and so where in the streams it is. For an order whose events are gone from
  * there, the member has to be told, unless it has fills.
- * @throws RpcError `order_not_found`
+ * @throws RpcError `order_not_found`, `too_many_lookups`
  */
 export type FindWay = (orderId: number, memberId: number | undefined) => Promise<Way>
 
@@ -77,6 +77,8 @@ const AFTER_MS = 30_000
 const PAIR_MS = 10_000
 const ANSWER_MS_MAX = 3_000
 const INPUTS_MAX = 20
+/** At once: each may read a good deal of the streams. */
+const LOOKUPS_MAX = 4
 const LEDGER_ROWS_MAX = 500
 const SECOND_US = 1_000_000
 const decoder = new TextDecoder()
@@ -84,7 +86,7 @@ const decoder = new TextDecoder()
 export function createFindWay({ nats, shape, definitions, pool }: Parts): FindWay {
   const logs = createLogs(nats)
 
-  return async (orderId, memberHint) => {
+  const findOne: FindWay = async (orderId, memberHint) => {
     const slotHint = memberHint === undefined ? undefined : accountSlotOf(memberHint, shape.accountSlots)
     const first = await findFirst(logs, orderId, slotHint)
     const memberId = first === undefined ? (memberHint ?? (await memberOfFills(pool, orderId))) : memberOf(first.event)
@@ -127,6 +129,17 @@ export function createFindWay({ nats, shape, definitions, pool }: Parts): FindWa
       ledger: order === undefined ? [] : await ledgerOf(order),
       writtenSequence: written?.found?.sequence ?? null,
       traceId: isTraceparent(command?.trace) ? traceIdOf(command.trace) : null,
+    }
+  }
+
+  let underWay = 0
+  return async (orderId, memberId) => {
+    if (underWay >= LOOKUPS_MAX) throw new RpcError('too_many_lookups', 'Many orders are being looked up: try again.')
+    underWay++
+    try {
+      return await findOne(orderId, memberId)
+    } finally {
+      underWay--
     }
   }
 
