@@ -208,9 +208,15 @@ const USERS: Readonly<Record<string, (shape: Shape) => Permissions>> = {
   stats: () => {
     const { publish, subscribe } = pusher('stats', [PushChannel.candles, PushChannel.ticker])
     const hurries = hurrySubject('*')
+    const invoker = aliveSubject('stats-invoker')
     return {
-      publish: [...publish, hurries],
-      subscribe: [...subscribe, hurries, Rpc.statsQuery, Rpc.statsRebuild, Rpc.statsProgress],
+      // Discounts on fees are commands; ids are asked for.
+      publish: [
+        ...publish,
+        ...[hurries, invoker, commandSubject(Log.accounts, ANY), Rpc.guidBlock],
+        ...reading(STREAM_OF_LOG[Log.accounts]),
+      ],
+      subscribe: [...subscribe, hurries, invoker, Rpc.statsQuery, Rpc.statsRebuild, Rpc.statsProgress],
     }
   },
   'push-orders': () => pusher('push-orders', [PushChannel.orders, PushChannel.fills]),

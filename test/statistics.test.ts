@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
+import { createCommandPublisher } from '#mesh/commands.ts'
+import { followDefinitions } from '#mesh/edge/definitions.ts'
+import { createIds } from '#mesh/ids.ts'
+import { createPool } from '#mesh/mysql.ts'
+import { watchProgress } from '#mesh/projection/progress.ts'
+import { Projection } from '#mesh/subjects.ts'
+import { type Daily, runDaily } from '#services/stats/invoker.ts'
 import { Client } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
-import { startMesh, type TestMesh } from './support/mesh.ts'
+import { connectTo, startMesh, type TestMesh } from './support/mesh.ts'
 import { StreamClient } from './support/stream.ts'
 
 describe('candles, tickers and statistics over HTTP', function () {
@@ -195,6 +202,86 @@ describe('candles, tickers and statistics over HTTP', function () {
     }
   })
 
+  it('once a day a member gets his statement, and lower fees from the next day on by what he traded', async () => {
+    await using stack = new AsyncDisposableStack()
+    const nats = await connectTo(mesh)
+    stack.defer(() => nats.close())
+    const pool = createPool(mesh.mysqlUrl)
+    stack.defer(() => pool.end())
+    const definitions = await new Promise<Awaited<ReturnType<typeof followDefinitions>>>((resolve, reject) => {
+      const following = followDefinitions(nats, () => void following.then(resolve), reject)
+    })
+    stack.defer(() => definitions.stop())
+    const { passed } = watchProgress(pool, Projection.memberDays, () => {})
+    const daily: Daily = {
+      nats,
+      pool,
+      publisher: createCommandPublisher(nats),
+      ids: createIds(nats),
+      definitions,
+      accountSlots: 4,
+      tiers: [
+        { volume: '60000', discountPpm: 250_000 },
+        { volume: '100000000', discountPpm: 500_000 },
+      ],
+      tiersAsset: 'USDT',
+      passed,
+    }
+    const rates = async (client: Client): Promise<number> => {
+      await trade('60000', '0.01')
+      const [{ fee }] = (await client.ok('GET', '/trades?limit=1')).trades
+      return Number(fee)
+    }
+    const before = [await rates(buyer), await rates(seller)]
+    const today = Math.floor(Date.now() / 86_400_000)
+    const done = await runDaily(daily, today + 1)
+    assert.deepEqual(done, { statements: 4, discounts: 2 })
+    assert.deepEqual(await runDaily(daily, today + 1), { statements: 0, discounts: 0 })
+    await eventually(async () => {
+      assert.equal((await buyer.ok('GET', '/accounts/statistics')).feeDiscountPpm, 250_000)
+      assert.equal((await seller.ok('GET', '/accounts/statistics')).feeDiscountPpm, 250_000)
+    }, WAIT_MS_MAX)
+    const after = [await rates(buyer), await rates(seller)]
+    assert.deepEqual(
+      after.map((fee) => fee.toFixed(8)),
+      before.map((fee) => (fee * 0.75).toFixed(8)),
+    )
+
+    for (const client of [buyer, seller]) {
+      const { lines } = await client.ok('GET', '/accounts/statements')
+      assert.deepEqual(
+        lines.map(({ day, asset }: Record<string, string>) => [day, asset]),
+        ['BTC', 'USDT'].map((asset) => [new Date().toISOString().slice(0, 10), asset]),
+      )
+      const { entries } = await client.ok('GET', '/accounts/ledger?limit=500')
+      for (const line of lines) {
+        // Since the statement he has traded twice.
+        const ofAsset = entries.filter(({ asset }: Record<string, string>) => asset === line.asset).slice(2)
+        assert.equal(
+          Number(line.closing).toFixed(8),
+          (Number(ofAsset[0].available) + Number(ofAsset[0].held)).toFixed(8),
+        )
+        const fees = ofAsset.reduce((sum: number, { fee }: Record<string, string>) => sum + Number(fee), 0)
+        assert.equal(Number(line.fees).toFixed(8), fees.toFixed(8))
+        const { opening, deposits, withdrawals, transfers, trades } = line
+        assert.deepEqual([opening, withdrawals, transfers], ['0', '0', '0'])
+        const sum = Number(deposits) + Number(trades) - Number(line.fees)
+        assert.equal(sum.toFixed(8), Number(line.closing).toFixed(8))
+      }
+      assert.deepEqual((await client.ok('GET', '/accounts/statements?asset=BTC')).lines.length, 1)
+      assert.deepEqual((await client.ok('GET', '/accounts/statements?to=2020-01-01')).lines, [])
+      const page = await client.ok('GET', '/accounts/statements?limit=1')
+      const next = await client.ok('GET', `/accounts/statements?limit=1&cursor=${page.cursor}`)
+      assert.deepEqual([...page.lines, ...next.lines], lines)
+    }
+
+    const none = await runDaily({ ...daily, tiers: [] }, today + 2)
+    assert.equal(none.discounts, 2)
+    await eventually(async () => {
+      assert.equal((await buyer.ok('GET', '/accounts/statistics')).feeDiscountPpm, 0)
+    }, WAIT_MS_MAX)
+  })
+
   it('are there again after their service died; without it only they are missing', async () => {
     await mesh.process('stats').kill()
     const gone = await anyone.call('GET', `${market}/candles?interval=1h&refresh=true`)
@@ -203,9 +290,9 @@ describe('candles, tickers and statistics over HTTP', function () {
     await mesh.process('stats').start()
     await eventually(async () => {
       const { candles } = await fresh(`${market}/candles?interval=1d`)
-      assert.deepEqual([candles.at(-1).trades, candles.at(-1).close], [6, '60200'])
+      assert.deepEqual([candles.at(-1).trades, candles.at(-1).close], [10, '60200'])
       const ticker = await fresh(`${market}/ticker`)
-      assert.deepEqual([ticker.tradesCount, ticker.last], [6, '60200'])
+      assert.deepEqual([ticker.tradesCount, ticker.last], [10, '60200'])
     }, WAIT_MS_MAX)
   })
 })

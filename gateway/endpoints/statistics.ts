@@ -3,13 +3,14 @@ import type { Definitions } from '#mesh/edge/definitions.ts'
 import type { Market } from '#mesh/edge/market.ts'
 import { formatTime } from '#mesh/edge/time.ts'
 import type { TickerPush } from '#mesh/protocol/push.ts'
-import type { MemberDay } from '#mesh/protocol/stats.ts'
+import type { MemberDay, StatementLine } from '#mesh/protocol/stats.ts'
 import { type Endpoint, endpoint, ok } from '../http/endpoint.ts'
 import type { PublicCache } from '../mesh/public-cache.ts'
 import type { Reads } from '../mesh/reads.ts'
 import { Problem } from '../problem.ts'
 import * as schemas from '../schemas/statistics.ts'
 import { candleFields, tickerFields, volumeOf } from '../stream/public-json.ts'
+import { scaleOf } from './balances.ts'
 import { cachedIn, listingOf, marketNamed, timeOf } from './parameters.ts'
 
 interface Parts {
@@ -170,20 +171,34 @@ export function statisticsEndpoints({ reads, definitions, cache, marketSlots, no
         ...SERVICE_CODES,
       ],
       handle: async ({ query, memberId, slot }) => {
-        const { fromUs, toUs, limit, cursor } = listingOf(query)
         const barrier = await reads.barrier(slot)
         const page = await reads.statistics({
           query: 'member',
           memberId,
           barrier,
-          limit,
-          ...(fromUs === undefined ? {} : { fromDay: Math.floor(fromUs / DAY_US) }),
-          ...(toUs === undefined ? {} : { toDay: Math.ceil(toUs / DAY_US) }),
+          ...daysOf(query),
           ...(query.instrument === undefined ? {} : { instrument: query.instrument }),
-          ...(cursor === undefined ? {} : { cursor }),
         })
         const days = page.days.map((day) => memberDay(day, marketNamed(definitions, day.instrument)))
-        return ok(JSON.stringify({ days, cursor: page.cursor ?? null }))
+        return ok(JSON.stringify({ days, feeDiscountPpm: page.feeDiscountPpm, cursor: page.cursor ?? null }))
+      },
+    }),
+
+    endpoint({
+      method: 'GET',
+      path: '/accounts/statements',
+      access: 'read',
+      kind: 'read',
+      tag: 'Accounts',
+      summary: 'What moved the balances, day by day, newest first',
+      query: schemas.StatementsQuery,
+      answers: { 200: schemas.Statements },
+      codes: ['invalid_value', 'cursor_invalid', 'query_invalid', 'database_unavailable', ...SERVICE_CODES],
+      handle: async ({ query, memberId }) => {
+        const asset = query.asset === undefined ? {} : { asset: query.asset }
+        const page = await reads.statistics({ query: 'statements', memberId, ...daysOf(query), ...asset })
+        const lines = page.lines.map((line) => statementLine(line, scaleOf(line.asset, definitions)))
+        return ok(JSON.stringify({ lines, cursor: page.cursor ?? null }))
       },
     }),
   ]
@@ -209,9 +224,33 @@ const neverTraded = (timeUs: number): TickerPush => ({
   tradesCount: 0,
 })
 
+/** Days that are in the period, or in a part of it. */
+function daysOf(query: Parameters<typeof listingOf>[0]) {
+  const { fromUs, toUs, ...page } = listingOf(query)
+  return {
+    ...page,
+    ...(fromUs === undefined ? {} : { fromDay: Math.floor(fromUs / DAY_US) }),
+    ...(toUs === undefined ? {} : { toDay: Math.ceil(toUs / DAY_US) }),
+  }
+}
+
+const dayText = (day: number): string => formatTime(day * DAY_US).slice(0, 10)
+
+const statementLine = (line: StatementLine, scale: number) => ({
+  day: dayText(line.day),
+  asset: line.asset,
+  opening: formatMinor(line.openingMinor, scale),
+  deposits: formatMinor(line.depositsMinor, scale),
+  withdrawals: formatMinor(line.withdrawalsMinor, scale),
+  transfers: formatMinor(line.transfersMinor, scale),
+  trades: formatMinor(line.tradesMinor, scale),
+  fees: formatMinor(line.feesMinor, scale),
+  closing: formatMinor(line.closingMinor, scale),
+})
+
 function memberDay(day: MemberDay, market: Market) {
   return {
-    day: formatTime(day.day * DAY_US).slice(0, 10),
+    day: dayText(day.day),
     instrument: day.instrument,
     trades: day.trades,
     volume: volumeOf(BigInt(day.lots), market),

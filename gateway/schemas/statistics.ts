@@ -87,6 +87,37 @@ export const MemberStatisticsQuery = Type.Object(
   },
   CLOSED,
 )
+export const StatementsQuery = Type.Object(
+  {
+    asset: Type.Optional(Asset),
+    from: Type.Optional(FromTime),
+    to: Type.Optional(ToTime),
+    limit: Type.Optional(Limit),
+    cursor: Type.Optional(Cursor),
+  },
+  CLOSED,
+)
+export const Statements = Type.Object({
+  lines: Type.Array(
+    Type.Object({
+      day: Type.String({ format: 'date', description: 'UTC, by the time of the ledger.', examples: ['2031-05-04'] }),
+      asset: Asset,
+      opening: decimal('What there was when the day began, held included.'),
+      deposits: decimal(''),
+      withdrawals: decimal(''),
+      transfers: decimal('What came from other members less what went to them.'),
+      trades: decimal('What trades brought less what they cost, before fees.'),
+      fees: decimal(''),
+      closing: decimal('Opening + deposits − withdrawals + transfers + trades − fees.'),
+    }),
+    {
+      description:
+        'Newest day first: a line for each asset that was moved. A day has its statement some minutes after its end.',
+    },
+  ),
+  cursor: nullable(Cursor),
+})
+
 export const MemberStatistics = Type.Object({
   days: Type.Array(
     Type.Object({
@@ -100,5 +131,8 @@ export const MemberStatistics = Type.Object({
     }),
     { description: 'Newest day first. A day on which nothing was traded has none.' },
   ),
+  feeDiscountPpm: Type.Integer({
+    description: 'What new orders are let off of the fees of their market, in parts per million of them.',
+  }),
   cursor: nullable(Cursor),
 })

@@ -95,6 +95,17 @@ export type StatsQuery =
       readonly barrier?: Barrier
     }
 
+  /** A member's daily statements, newest day first: of each day a line for each asset that was moved. */
+  | {
+      readonly query: 'statements'
+      readonly memberId: number
+      readonly asset?: string
+      readonly fromDay?: number
+      readonly toDay?: number
+      readonly limit: number
+      readonly cursor?: string
+    }
+
 /** What a member traded of a market on one day. */
 export interface MemberDay {
   readonly day: number
@@ -108,6 +119,21 @@ export interface MemberDay {
   readonly quoteFeeMinor: MinorString
 }
 
+/** What moved a member's balance of an asset on a day that is over. */
+export interface StatementLine {
+  readonly day: number
+  readonly asset: string
+  readonly openingMinor: MinorString
+  readonly depositsMinor: MinorString
+  readonly withdrawalsMinor: MinorString
+  /** What came from other members minus what went to them. */
+  readonly transfersMinor: MinorString
+  /** What trades brought minus what they cost, before fees. */
+  readonly tradesMinor: MinorString
+  readonly feesMinor: MinorString
+  readonly closingMinor: MinorString
+}
+
 export type StatsQueryResult =
   | { readonly query: 'candles'; readonly candles: readonly CandleLine[] }
   | {
@@ -119,7 +145,14 @@ export type StatsQueryResult =
         readonly tickLots: string
       }[]
     }
-  | { readonly query: 'member'; readonly days: readonly MemberDay[]; readonly cursor?: string }
+  | {
+      readonly query: 'member'
+      readonly days: readonly MemberDay[]
+      readonly cursor?: string
+      /** What he is let off of fees at present, in parts per million of them. */
+      readonly feeDiscountPpm: number
+    }
+  | { readonly query: 'statements'; readonly lines: readonly StatementLine[]; readonly cursor?: string }
 
 /** The result that goes with a query. */
 export type StatsResultOf<Query extends StatsQuery> = Extract<StatsQueryResult, { query: Query['query'] }>

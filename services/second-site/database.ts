@@ -17,6 +17,8 @@ const TABLES = [
   'candles',
   'traded_markets',
   'member_days',
+  'member_asset_days',
+  'fee_discounts',
   'positions',
   'projection_slots',
   'projection_instances',

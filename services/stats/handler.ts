@@ -4,7 +4,7 @@ import { RpcError } from '#mesh/rpc.ts'
 import { parseQuery } from './domain/query.ts'
 import { listCandles } from './queries/candles.ts'
 import { listMarkets } from './queries/markets.ts'
-import { listMemberDays } from './queries/member.ts'
+import { listMemberDays, listStatements } from './queries/member.ts'
 
 /** How long an answer waits for MySQL to come to its barrier, in milliseconds. */
 const BARRIER_MS_MAX = 2_000
@@ -43,5 +43,7 @@ async function answer(query: StatsQuery, { pool, nowS, passed }: HandlerOptions)
       if (barrier !== undefined) await passed(barrier.slot, barrier.sequence, BARRIER_MS_MAX)
       return listMemberDays(pool, query)
     }
+    case 'statements':
+      return listStatements(pool, query)
   }
 }

@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createCommandPublisher } from '#mesh/commands.ts'
+import { followDefinitions } from '#mesh/edge/definitions.ts'
+import { createIds } from '#mesh/ids.ts'
 import { migrate } from '#mesh/migrate.ts'
 import { createPool } from '#mesh/mysql.ts'
 import { watchProgress } from '#mesh/projection/progress.ts'
@@ -14,6 +17,7 @@ import { envToConfig } from './config.ts'
 import { CandleRows } from './domain/candle-rows.ts'
 import { MemberRows } from './domain/member-rows.ts'
 import { createHandler } from './handler.ts'
+import { runInvoker } from './invoker.ts'
 import { LiveSlot } from './live-slot.ts'
 import { readProgress, rebuild } from './rebuild.ts'
 import { keepRetention } from './retention.ts'
@@ -78,8 +82,22 @@ await runService('stats', async (service) => {
       source: Log.accounts,
       slots: accountSlots,
       newBatch: () => new MemberRows(),
+      // Nobody waits for it without saying so: what a member does again and again is one row.
+      limits: { spacingMs: 900 },
       onWritten: progress.written,
     })
+    const definitions = await followDefinitions(nats, () => {}, service.fail)
+    service.onStop(() => definitions.stop())
+    const daily = {
+      ...written,
+      publisher: createCommandPublisher(nats),
+      ids: createIds(nats),
+      definitions,
+      tiers: config.tiers,
+      tiersAsset: config.tiersAsset,
+      passed: progress.passed,
+    }
+    await runInvoker(service, daily, config.replicas)
     void keepRetention({ pool, hours: config.secondsKeptHours, nowS }, log, shutdown)
     await runPusher<MarketEvent>({
       service,

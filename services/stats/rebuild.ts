@@ -19,7 +19,8 @@ interface Source {
   readonly slot: number
 }
 
-const TABLES = ['candles', 'traded_markets', 'member_days'] as const
+/** What comes from the log alone; statements that were issued stay. */
+const TABLES = ['candles', 'traded_markets', 'member_days', 'member_asset_days', 'fee_discounts'] as const
 
 function sourcesOf({ accountSlots, marketSlots }: Rebuilt): Source[] {
   const slots = (projection: string, log: Log, count: number) =>

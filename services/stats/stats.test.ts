@@ -122,7 +122,7 @@ describe('statistics from the log', function () {
     return seconds
   }
 
-  const TABLES = ['candles', 'traded_markets', 'member_days']
+  const TABLES = ['candles', 'traded_markets', 'member_days', 'member_asset_days']
   const dump = () =>
     Promise.all(TABLES.map(async (table) => (await pool.query<Row[]>(`SELECT * FROM ${table} ORDER BY 1, 2, 3`))[0]))
   const assertRows = async (): Promise<void> => {

@@ -8,6 +8,13 @@ const Second = Type.Integer({ minimum: 0, maximum: 253_402_300_799 })
 const Day = Type.Integer({ minimum: 0, maximum: 2_932_896 })
 const Instrument = Type.String({ minLength: 1, maxLength: 32 })
 
+const Days = {
+  fromDay: Type.Optional(Day),
+  toDay: Type.Optional(Day),
+  limit: Type.Integer({ minimum: 1, maximum: 500 }),
+  cursor: Type.Optional(Type.String({ maxLength: 200 })),
+}
+
 export const CANDLES_MAX = 1_000
 
 const query = Compile(
@@ -26,11 +33,14 @@ const query = Compile(
       query: Type.Literal('member'),
       memberId: Whole,
       instrument: Type.Optional(Instrument),
-      fromDay: Type.Optional(Day),
-      toDay: Type.Optional(Day),
-      limit: Type.Integer({ minimum: 1, maximum: 500 }),
-      cursor: Type.Optional(Type.String({ maxLength: 200 })),
+      ...Days,
       barrier: Type.Optional(Type.Object({ slot: Type.Integer({ minimum: 0, maximum: 255 }), sequence: Whole })),
+    }),
+    Type.Object({
+      query: Type.Literal('statements'),
+      memberId: Whole,
+      asset: Type.Optional(Type.String({ minLength: 1, maxLength: 16 })),
+      ...Days,
     }),
   ]),
 )
@@ -39,16 +49,16 @@ const query = Compile(
 export const parseQuery = (request: unknown): StatsQuery | undefined =>
   query.Check(request) ? (request as StatsQuery) : undefined
 
-/** A row of a member's listing: where a page ended. */
+/** A row of a member's listing by day, and within a day by the name of a market or an asset: where a page ended. */
 export interface DayCursor {
   readonly day: number
-  readonly instrument: string
+  readonly name: string
 }
 
-export const encodeCursor = ({ day, instrument }: DayCursor): string => `${day}.${instrument}`
+export const encodeCursor = ({ day, name }: DayCursor): string => `${day}.${name}`
 
-/** Undefined for what is no cursor of this listing. */
+/** Undefined for what is no cursor of these listings. */
 export function decodeCursor(cursor: string): DayCursor | undefined {
-  const [, day, instrument] = /^([0-9]{1,7})\.([A-Z0-9]{2,10}-[A-Z0-9]{2,10})$/.exec(cursor) ?? []
-  return day === undefined || instrument === undefined ? undefined : { day: Number(day), instrument }
+  const [, day, name] = /^([0-9]{1,7})\.([A-Z0-9]{2,10}(?:-[A-Z0-9]{2,10})?)$/.exec(cursor) ?? []
+  return day === undefined || name === undefined ? undefined : { day: Number(day), name }
 }
