@@ -156,6 +156,7 @@ describe('The page to trade on, in Chromium through Traefik', function () {
     await page.keyboard.press('a')
     await page.keyboard.type('1,5')
     await page.keyboard.press('Enter')
+    await noticed(page, `In the book: Sell 1.500 ${base} at 20.05 USDT.`)
     await shows(page.locator('#view-open tbody tr'), /Sell20\.051\.5000\.000ChangeCancel$/)
     await shows(row(page, 'asks').first(), '20.051.5001.500')
     assert.equal(await page.locator('#asks .row.own').count(), 1)
@@ -173,7 +174,7 @@ describe('The page to trade on, in Chromium through Traefik', function () {
     assert.equal(amount, '0.01')
 
     await page.getByRole('button', { name: /^Cancel: Sell/ }).press('Enter')
-    await noticed(page, /^Cancelled: Sell/)
+    await noticed(page, `Cancelled: Sell 0.010 ${base} at 20.05 USDT.`)
     await shows(page.locator('#view-open .empty'), 'No open orders.')
     await counts(row(page, 'asks'), 0)
     assert.equal((await client.ok('GET', `/order/${id}`)).status, 'cancelled')
@@ -331,6 +332,9 @@ describe('The page to trade on, in Chromium through Traefik', function () {
     await counts(row(page, 'asks'), 3)
     await shows(row(page, 'asks').first(), '8.001.0001.000')
     await shows(page.locator('#asks'), '8.001.0001.0009.001.0002.00010.001.0003.000')
+    await page.getByLabel('Group prices by').selectOption({ label: '5' })
+    await shows(row(page, 'asks').first(), '103.0003.000')
+    await counts(row(page, 'asks'), 1)
   })
 
   it('on a phone: one view at a time, and as much as on a desk', async () => {

@@ -38,7 +38,7 @@ const form = new OrderForm({
   onLogin: () => account.ask('login'),
   onPlaced: (order) => {
     data.takeOrder(order)
-    if (order.status === 'new') notify('The order is in the book.', 'good')
+    if (order.status === 'new') notify(`In the book: ${panels.wordsOf(order)}.`, 'good')
     if (order.status === 'closed') notify('The rest of the order was closed: nothing more rested within its price.')
   },
 })

@@ -2,9 +2,9 @@
 /** @import { MarketRules } from './market-rules.js' */
 /** @import { Stream } from './stream.js' */
 import { Book } from './book.js'
-import { unitsOf } from './decimal.js'
+import { fromUnits, placesOf, unitsOf } from './decimal.js'
 import { byId, drawSoon, element, say } from './dom.js'
-import { grouped, padded } from './format.js'
+import { cut, grouped, padded } from './format.js'
 
 const DEPTH = 500
 const STEPS = [1n, 10n, 100n, 1_000n, 10_000n]
@@ -72,7 +72,7 @@ export class BookPanel extends EventTarget {
     select.replaceChildren(
       ...STEPS.map((factor) => {
         const step = rules.tick * factor
-        return element('option', { value: String(step) }, rules.priceText(step).replace(/\.0+$/, ''))
+        return element('option', { value: String(step) }, fromUnits(step, rules.priceScale))
       }),
     )
     const channel = this.#channel
@@ -129,7 +129,7 @@ export class BookPanel extends EventTarget {
     const bids = book?.rows('bids', this.#step, count(this.#bids)) ?? []
     const sums = [asks.at(-1)?.sum ?? 0n, bids.at(-1)?.sum ?? 0n]
     const most = sums.reduce((one, other) => (one > other ? one : other))
-    const places = this.#step === rules.tick ? rules.priceScale : placesOfStep(this.#step, rules.priceScale)
+    const places = placesOf(rules.priceText(this.#step))
     for (const [pool, rows] of /** @type {const} */ ([
       [this.#asks, asks],
       [this.#bids, bids],
@@ -138,7 +138,7 @@ export class BookPanel extends EventTarget {
       rows.forEach((row, index) => {
         const cells = pool.rows[index]
         if (cells === undefined) return
-        say(cells.price, grouped(rules.priceText(row.price).slice(0, places - rules.priceScale || undefined)))
+        say(cells.price, grouped(cut(rules.priceText(row.price), places)))
         say(cells.amount, grouped(padded(rules.amountText(row.amount), rules.amountScale)))
         say(cells.sum, grouped(padded(rules.amountText(row.sum), rules.amountScale)))
         // Thousandths are enough for a bar.
@@ -152,17 +152,6 @@ export class BookPanel extends EventTarget {
     const spread = ask !== undefined && bid !== undefined ? `Spread ${rules.priceText(ask.price - bid.price)}` : ''
     say(byId('book-spread'), isGood || book === undefined ? spread : 'Catching up…')
   }
-}
-
-/**
- * Of a step, without the point that none are behind.
- * @param {bigint} step
- * @param {number} priceScale
- */
-function placesOfStep(step, priceScale) {
-  let places = priceScale
-  for (let left = step; places > 0 && left % 10n === 0n; left /= 10n) places--
-  return places === 0 ? -1 : places
 }
 
 /**

@@ -160,6 +160,12 @@ export class MemberPanels {
     this.#draw()
   }
 
+  /** @param {Order} order */
+  wordsOf(order) {
+    const [base, quote] = order.instrument.split('-')
+    return `${sideText(order)} ${this.#texts.wanted(order)} ${base} at ${this.#texts.orderPrice(order)} ${quote}`
+  }
+
   /** @param {string} instrument */
   show(instrument) {
     this.#instrument = instrument
@@ -324,10 +330,7 @@ export class MemberPanels {
   #askAmendment(order) {
     const [base = '', quote = ''] = order.instrument.split('-')
     this.#amended = order
-    say(
-      byId('amend-what'),
-      `${sideText(order)} ${this.#texts.wanted(order)} ${base} at ${this.#texts.orderPrice(order)} ${quote}; ${grouped(order.executedAmount)} executed.`,
-    )
+    say(byId('amend-what'), `${this.wordsOf(order)}; ${grouped(order.executedAmount)} executed.`)
     say(byId('amend-price-unit'), quote)
     say(byId('amend-amount-unit'), base)
     say(byId('amend-fault'), '')
@@ -380,7 +383,7 @@ export class MemberPanels {
     if (message.type === 'fills') this.#tellFills(message.fills)
     else if (message.type === 'orders' && message.cause === 'cancelled' && !this.#isCancellingAll) {
       const { order } = message
-      notify(`Cancelled: ${sideText(order)} ${this.#texts.wanted(order)} ${pairText(order)}.`)
+      notify(`Cancelled: ${this.wordsOf(order)}.`)
     }
   }
 
