@@ -38,6 +38,7 @@ describe('users of the bus', function () {
       env: { NATS_NKEY_DIR: seeds, PASSWORD_COST_LOG2: '10', SNAPSHOT_DIR: join(directory, 'snapshots') },
     })
     await mesh.add('alerts')
+    await mesh.add('stats')
   })
   after(async () => {
     await mesh?.stop()
@@ -69,7 +70,7 @@ describe('users of the bus', function () {
     return (await Promise.all(infos)).map(({ state }) => state.messages)
   }
 
-  it('may do all that the exchange needs: members trade, slots move, snapshots are taken, operators look', async () => {
+  it('may do all that the exchange needs: members trade, slots move, snapshots are taken, operators look, statistics are kept', async () => {
     const anyone = new Client(mesh.urls)
     const admin = anyone.as((await anyone.ok('POST', '/sessions', mesh.admin)).accessToken)
     const member = async (email: string, asset: string, amount: string) => {
@@ -94,6 +95,12 @@ describe('users of the bus', function () {
     const violations = () => readFileSync(natsLog, 'utf8').match(/.*Violation.*/g) ?? []
     assert.deepEqual(violations(), [])
     const env = { NATS_URL: bus.url, NATS_NKEY_DIR: seeds, EXCHANGE_URL: mesh.urls[0] }
+    const rebuilt = await runCommandLine(['stats', 'rebuild'], env)
+    assert.equal(rebuilt.exitCode, 0, rebuilt.output)
+    const { candles } = await anyone.ok('GET', '/markets/BTC-USDT/candles?interval=1d')
+    assert.equal(candles[0]?.trades, 1)
+    assert.equal((await seller.client.ok('GET', '/accounts/statistics')).days.length, 1)
+    assert.equal((await anyone.ok('GET', '/markets/BTC-USDT/ticker')).tradesCount, 1)
     const slot = accountSlotOf(Number(buyer.id), SHAPE.accountSlots)
     await eventually(async () => {
       const snapshot = await runCommandLine(['snapshot', 'accounts', String(slot)], env)

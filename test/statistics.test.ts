@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createCommandPublisher } from '#mesh/commands.ts'
 import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { createIds } from '#mesh/ids.ts'
-import { createPool } from '#mesh/mysql.ts'
+import { createPool, type Row } from '#mesh/mysql.ts'
 import { watchProgress } from '#mesh/projection/progress.ts'
 import { Projection } from '#mesh/subjects.ts'
 import { type Daily, runDaily } from '#services/stats/invoker.ts'
@@ -199,6 +199,26 @@ describe('candles, tickers and statistics over HTTP', function () {
     for (const cursor of ['x', '20000.btc-usdt', '99999999.BTC-USDT']) {
       const { status, body } = await buyer.call('GET', `/accounts/statistics?cursor=${cursor}`)
       assert.deepEqual([status, body.code], [400, 'cursor_invalid'])
+    }
+  })
+
+  it('what is due at the beginning of a day is done by the service itself', async () => {
+    const pool = createPool(mesh.mysqlUrl)
+    try {
+      await eventually(async () => {
+        const [rows] = await pool.query<Row[]>('SELECT job, day FROM daily_runs ORDER BY job')
+        const today = Math.floor(Date.now() / 86_400_000)
+        // The first minutes of a day still belong to the one before.
+        const days = rows.map(({ day }) => today - Number(day))
+        assert.deepEqual(
+          rows.map(({ job }) => job),
+          ['fee-discounts', 'statements'],
+        )
+        assert(days[0] === 0 || days[0] === 1, String(days))
+        assert.equal(days[1], Number(days[0]) + 1)
+      }, WAIT_MS_MAX)
+    } finally {
+      await pool.end()
     }
   })
 

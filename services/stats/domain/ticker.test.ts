@@ -31,6 +31,8 @@ describe('the 24 h ticker', () => {
           minute += pause
           const one = trade(price, lots, minute)
           ticker.add(candleOf(one))
+          // Asked in between, which must change nothing.
+          if (price % 2 === 0) ticker.at(minute * MINUTE_US, 0)
           return { ...one, minute }
         })
         const now = minute + later

@@ -13,6 +13,8 @@ export class Ticker {
   #tickLots = 0n
   #trades = 0
   #lastTicks: number | undefined
+  /** Highest and lowest price of all minutes, until one of them is forgotten. */
+  #range: { highTicks: number; lowTicks: number } | undefined
 
   /** `minutes`: candles of a minute, oldest first; `lastTicks`: the price of the last trade, which may be older than they are. */
   static restore(minutes: readonly Candle[], lastTicks: number | undefined): Ticker {
@@ -35,6 +37,9 @@ export class Ticker {
     this.#tickLots += traded.tickLots
     this.#trades += traded.trades
     this.#lastTicks = traded.closeTicks
+    if (this.#range === undefined) return
+    this.#range.highTicks = Math.max(this.#range.highTicks, traded.highTicks)
+    this.#range.lowTicks = Math.min(this.#range.lowTicks, traded.lowTicks)
   }
 
   /** Forgets what is older than 24 hours now. @returns whether there was anything. */
@@ -47,18 +52,15 @@ export class Ticker {
       this.#tickLots -= tickLots
       this.#trades -= trades
     }
+    if (gone.length > 0) this.#range = undefined
     return gone.length > 0
   }
 
   at(nowUs: number, tradeId: number): TickerPush {
     this.expire(nowUs)
     const [oldest] = this.#minutes
-    let highTicks = 0
-    let lowTicks = Number.MAX_SAFE_INTEGER
-    for (const minute of this.#minutes) {
-      highTicks = Math.max(highTicks, minute.highTicks)
-      lowTicks = Math.min(lowTicks, minute.lowTicks)
-    }
+    this.#range ??= rangeOf(this.#minutes)
+    const { highTicks, lowTicks } = this.#range
     return {
       tradeId,
       timeUs: nowUs,
@@ -71,4 +73,13 @@ export class Ticker {
       tradesCount: this.#trades,
     }
   }
+}
+
+function rangeOf(minutes: readonly Candle[]): { highTicks: number; lowTicks: number } {
+  const range = { highTicks: 0, lowTicks: Number.MAX_SAFE_INTEGER }
+  for (const { highTicks, lowTicks } of minutes) {
+    range.highTicks = Math.max(range.highTicks, highTicks)
+    range.lowTicks = Math.min(range.lowTicks, lowTicks)
+  }
+  return range
 }
