@@ -29,6 +29,8 @@ export function fileHandler({ type, content, policy, cacheControl = () => 'no-ca
       .header('content-security-policy', policy)
       .header('x-content-type-options', 'nosniff')
       .header('referrer-policy', 'no-referrer')
+      .header('cross-origin-opener-policy', 'same-origin')
+      .header('cross-origin-resource-policy', 'same-origin')
       .header('cache-control', cacheControl(request))
       .header('vary', 'accept-encoding')
     return isZipped ? response.header('content-encoding', 'gzip') : response

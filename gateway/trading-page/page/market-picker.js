@@ -50,8 +50,8 @@ export class MarketPicker {
     this.#search.value = ''
     this.#active = this.#chosen?.instrument ?? ''
     this.#follow(this.markets.slice(0, FOLLOWED_MAX))
-    this.#drawNow()
     this.#dialog.showModal()
+    this.#drawNow()
     this.#search.focus()
   }
 
@@ -123,7 +123,7 @@ export class MarketPicker {
 
   #drawNow() {
     this.#drawStats()
-    if (this.#dialog.open || this.#search.value === '') this.#drawList()
+    if (this.#dialog.open) this.#drawList()
   }
 
   #drawStats() {

@@ -12,10 +12,11 @@ const LOGIN_AGAIN_MS = 2_000
 /** How long the first message may take. */
 const WELCOME_MS_MAX = 10_000
 
+const kindOf = (/** @type {string} */ channel) => (PRIVATE.has(channel) ? 'private' : (channel.split(':')[0] ?? ''))
+
 /**
  * The WebSocket: connects, and connects again whenever it is lost. Public channels begin anew, private ones go on after the last
- * message that was seen. What comes on a channel goes to its handler; besides the channel's own messages these are `reload`
- * (read everything again) and `refused` (with the exchange's problem).
+ * message that was seen. What comes on a channel goes to its handler.
  *
  * Event: `status`.
  */
@@ -31,6 +32,11 @@ export class Stream extends EventTarget {
   #positions = new Map()
   /** @type {Map<string, (answer: Message) => void>} */
   #asked = new Map()
+  /** Channels to subscribe to and to leave when this turn is over: a message for all of a kind. @type {Set<string>} */
+  #wanted = new Set()
+  /** @type {Set<string>} */
+  #unwanted = new Set()
+  #isSending = false
   #ids = 0
   #tries = 0
   #isWelcome = false
@@ -73,8 +79,9 @@ export class Stream extends EventTarget {
 
   /** @param {string} channel */
   leave(channel) {
-    if (!this.#handlers.delete(channel)) return
-    if (this.#isWelcome) this.#send({ op: 'unsubscribe', channels: [channel] })
+    if (!this.#handlers.delete(channel) || !this.#isWelcome) return
+    this.#unwanted.add(channel)
+    this.#sendSoon()
   }
 
   /**
@@ -83,7 +90,7 @@ export class Stream extends EventTarget {
    */
   restart(channel) {
     if (!this.#isWelcome) return
-    this.#send({ op: 'unsubscribe', channels: [channel] })
+    this.#unwanted.add(channel)
     this.#subscribe(channel)
   }
 
@@ -108,6 +115,8 @@ export class Stream extends EventTarget {
     this.#isWelcome = false
     this.#isLoggedIn = false
     this.#asked.clear()
+    this.#wanted.clear()
+    this.#unwanted.clear()
     if (socket === undefined) return
     socket.onmessage = null
     socket.onclose = null
@@ -199,12 +208,41 @@ export class Stream extends EventTarget {
 
   /** @param {string} channel */
   #subscribe(channel) {
-    const isPrivate = PRIVATE.has(channel)
-    if (isPrivate ? !this.#isLoggedIn : !this.#isWelcome) return
-    const position = isPrivate ? this.#positions.get(channel) : undefined
-    const positions = position === undefined ? {} : { positions: { [channel]: position } }
-    this.#ask({ op: 'subscribe', channels: [channel], ...positions }, (answer) => {
-      if (answer.type === 'error') this.#handlers.get(channel)?.({ type: 'refused', channel, error: answer.error })
+    if (PRIVATE.has(channel) ? !this.#isLoggedIn : !this.#isWelcome) return
+    this.#wanted.add(channel)
+    this.#sendSoon()
+  }
+
+  #sendSoon() {
+    if (this.#isSending) return
+    this.#isSending = true
+    queueMicrotask(() => {
+      this.#isSending = false
+      const left = [...this.#unwanted]
+      const wanted = [...this.#wanted].filter((channel) => this.#handlers.has(channel))
+      this.#unwanted.clear()
+      this.#wanted.clear()
+      if (!this.#isWelcome) return
+      if (left.length > 0) this.#send({ op: 'unsubscribe', channels: left })
+      // What one kind cannot have, another may.
+      for (const channels of Object.values(Object.groupBy(wanted, kindOf))) this.#askFor(channels ?? [])
+    })
+  }
+
+  /** @param {string[]} channels of one kind */
+  #askFor(channels) {
+    const positions = Object.fromEntries(
+      channels.flatMap((channel) => {
+        const position = this.#positions.get(channel)
+        return position === undefined ? [] : [[channel, position]]
+      }),
+    )
+    const after = Object.keys(positions).length === 0 ? {} : { positions }
+    this.#ask({ op: 'subscribe', channels, ...after }, ({ type, error }) => {
+      if (type !== 'error') return
+      // All of them or none: one may be of a market that is gone.
+      if (channels.length > 1) for (const channel of channels) this.#askFor([channel])
+      else console.warn(`No channel ${channels[0]}: ${error.code}`)
     })
   }
 
