@@ -26,6 +26,8 @@ describe('tracing, as a collector gets it', function () {
   this.timeout(60_000)
   let collector: Collector
   let mesh: TestMesh
+  let rabbitmq: Awaited<ReturnType<typeof startRabbitmq>>
+  let kafka: Awaited<ReturnType<typeof startKafka>>
   let admin: Client
   let adminId: number
   let member: SeededMember
@@ -40,7 +42,7 @@ describe('tracing, as a collector gets it', function () {
       TRACE_SLOW_MS: '3600000',
       PASSWORD_COST_LOG2: '10',
     }
-    mesh = await startMesh({ env })
+    ;[mesh, rabbitmq, kafka] = await Promise.all([startMesh({ env }), startRabbitmq(), startKafka()])
     await mesh.add('push-orders')
     const anyone = new Client(mesh.urls)
     admin = anyone.as((await anyone.ok('POST', '/sessions', mesh.admin)).accessToken)
@@ -54,6 +56,7 @@ describe('tracing, as a collector gets it', function () {
   })
   after(async () => {
     await mesh?.stop()
+    await Promise.all([rabbitmq?.stop(), kafka?.stop()])
     await collector?.[Symbol.asyncDispose]()
   })
 
@@ -350,49 +353,37 @@ describe('tracing, as a collector gets it', function () {
       isChild(named(spans, 'engine EnterOrder'), named(spans, 'accounts PlaceOrder'))
     }
 
-    it('goes from RabbitMQ to MySQL', async function () {
-      this.timeout(120_000)
-      const rabbitmq = await startRabbitmq()
-      try {
-        await mesh.add('ingest-rabbitmq', { RABBITMQ_URL: rabbitmq.url, ...ALL })
-        await using client = await RabbitmqClient.connect(rabbitmq.url)
-        const traceId = '11111111111111112222222222222222'
-        await client.send({
-          queue: 'orders.new',
-          token: member.accessToken,
-          body: order('traced-rabbitmq'),
-          headers: { traceparent: `00-${traceId}-3333333333333333-00` },
-        })
-        checkWay(await untilThere(traceId, whole('rabbitmq')), 'rabbitmq', '3333333333333333')
-      } finally {
-        await rabbitmq.stop()
-      }
+    it('goes from RabbitMQ to MySQL', async () => {
+      await mesh.add('ingest-rabbitmq', { RABBITMQ_URL: rabbitmq.url, ...ALL })
+      await using client = await RabbitmqClient.connect(rabbitmq.url)
+      const traceId = '11111111111111112222222222222222'
+      await client.send({
+        queue: 'orders.new',
+        token: member.accessToken,
+        body: order('traced-rabbitmq'),
+        headers: { traceparent: `00-${traceId}-3333333333333333-00` },
+      })
+      checkWay(await untilThere(traceId, whole('rabbitmq')), 'rabbitmq', '3333333333333333')
     })
 
-    it('goes from Kafka to MySQL', async function () {
-      this.timeout(120_000)
-      const kafka = await startKafka()
-      try {
-        await mesh.add('ingest-kafka', { KAFKA_URL: kafka.url, ...ALL })
-        const producer = kafkaClient(kafka.url).producer()
-        await producer.connect()
-        const traceId = '44444444444444445555555555555555'
-        const headers = {
-          authorization: `Bearer ${member.accessToken}`,
-          'uber-trace-id': `${traceId}:6666666666666666:0:1`,
-        }
-        const value = JSON.stringify({ command: 'place', ...order('traced-kafka') })
-        await producer.send({
-          topic: 'orders.commands',
-          messages: [{ key: String(member.memberId), value, headers }],
-        })
-        await producer.disconnect()
-        // Results go to Kafka as a projection.
-        const results = Array<string>(2).fill('ingest-kafka: write orders-results')
-        checkWay(await untilThere(traceId, [...whole('kafka'), ...results]), 'kafka', '6666666666666666')
-      } finally {
-        await kafka.stop()
+    it('goes from Kafka to MySQL', async () => {
+      await mesh.add('ingest-kafka', { KAFKA_URL: kafka.url, ...ALL })
+      const producer = kafkaClient(kafka.url).producer()
+      await producer.connect()
+      const traceId = '44444444444444445555555555555555'
+      const headers = {
+        authorization: `Bearer ${member.accessToken}`,
+        'uber-trace-id': `${traceId}:6666666666666666:0:1`,
       }
+      const value = JSON.stringify({ command: 'place', ...order('traced-kafka') })
+      await producer.send({
+        topic: 'orders.commands',
+        messages: [{ key: String(member.memberId), value, headers }],
+      })
+      await producer.disconnect()
+      // Results go to Kafka as a projection.
+      const results = Array<string>(2).fill('ingest-kafka: write orders-results')
+      checkWay(await untilThere(traceId, [...whole('kafka'), ...results]), 'kafka', '6666666666666666')
     })
   })
 
