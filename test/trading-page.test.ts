@@ -284,6 +284,37 @@ describe('The page to trade on, in Chromium through Traefik', function () {
     await shows(page.locator('#available'), '–')
   })
 
+  it('goes to another market by its name, and keeps the chosen colours', async () => {
+    const [one, other] = [await market(), await market()]
+    const seller = await member({ [other.base]: '1' })
+    const buyer = await member({ USDT: '10' })
+    await other.order(seller.client, 'sell', '5', '1')
+    await other.order(buyer.client, 'buy', '5', '0.5')
+    await using opened = await openPage(browser, urlOf(one.instrument), { colorScheme: 'light' })
+    const { page, problems } = opened
+    await isLive(page)
+    await shows(page.locator('#market-label'), `${one.base} / USDT`)
+    await page.keyboard.press('m')
+    await shows(page.locator(`#market-${other.instrument}`), `${other.base}/USDT5.000.00%2.5 USDT`)
+    await page.keyboard.type(other.base.toLowerCase())
+    await counts(page.locator('.market-row'), 1)
+    await page.keyboard.press('Enter')
+    await shows(page.locator('#market-label'), `${other.base} / USDT`)
+    assert.equal(page.url(), urlOf(other.instrument))
+    await shows(row(page, 'asks').first(), '5.000.5000.500')
+    await eventually(async () => assert.match(await page.title(), new RegExp(`^5\\.00 ${other.base}/USDT`)))
+
+    const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
+    const light = await background()
+    await page.keyboard.press('t')
+    const dark = await background()
+    assert.notEqual(dark, light)
+    await page.reload()
+    assert.equal(await background(), dark)
+    await shows(page.locator('#market-label'), `${other.base} / USDT`)
+    assert.deepEqual(ofThePage(problems), [])
+  })
+
   it('says that it is offline, and gets what it missed', async () => {
     const { base, instrument, order } = await market()
     const { email } = await member({ [base]: '5' })
