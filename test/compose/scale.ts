@@ -46,6 +46,7 @@ try {
     console.log(`${scale.join(' ')}: longest time without an order accepted ${pause} ms`)
   }
   await load.stop()
+  await load.cancelAll()
   const failures = load.failures()
   console.log(
     `${load.answered.length} requests, ${load.failed().length} not done${failures.map((one) => `\n  ${one}`).join('')}`,

@@ -76,6 +76,11 @@ export class SteadyLoad {
     await Promise.all(this.#waiting)
   }
 
+  /** What is left in the book goes, so that others find it empty. */
+  async cancelAll(): Promise<void> {
+    for (const member of this.#members) await member.ok('DELETE', '/orders')
+  }
+
   failed(): readonly Answered[] {
     return this.answered.filter(({ status }) => status !== 200 && status !== 201)
   }
