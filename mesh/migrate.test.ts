@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pino from 'pino'
 import { ConfigError } from './config.ts'
-import { migrate } from './migrate.ts'
+import { migrate, migratePatiently } from './migrate.ts'
 import { createPool, isDuplicate, type Row } from './mysql.ts'
 import { startMariadb } from './testing/servers.ts'
 
@@ -83,6 +83,17 @@ describe('migrate', function () {
       await assert.rejects(migrate(bad, log, at()), ConfigError)
     })
   }
+
+  it('is tried again until MySQL is there, or nobody wants it any more', async () => {
+    const signal = AbortSignal.timeout(50_000)
+    await mariadb.kill()
+    const waiting = migratePatiently(url('patient'), log, signal)
+    const givenUp = migratePatiently(url('patient'), log, AbortSignal.timeout(100))
+    assert.equal(await givenUp, false)
+    await mariadb.restart()
+    assert.equal(await waiting, true)
+    assert.deepEqual(await migrate(url('patient'), log), [])
+  })
 
   it('the pool gives big numbers without loss and runs one statement at a time', async () => {
     await migrate(url('numbers'), log, at())

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { type Connection, createConnection } from 'mysql2/promise'
 import type { Logger } from 'pino'
 import { connectionOptions, parseMysqlUrl, type Row } from './mysql.ts'
+import { sleep, systemTime } from './time.ts'
 
 /** A migration that cannot be applied, or one that was changed after it had been applied. */
 export class MigrationError extends Error {
@@ -25,6 +26,8 @@ interface Migration {
 
 export const MIGRATIONS_DIRECTORY = new URL('../migrations/', import.meta.url)
 
+const RETRY_MS = 1_000
+
 /** How long an instance waits for another one that migrates, in seconds. */
 const LOCK_SECONDS_MAX = 120
 
@@ -44,6 +47,20 @@ export async function migrate(mysqlUrl: string, log: Logger, directory = MIGRATI
   } finally {
     await connection.end()
   }
+}
+
+/** The same, again and again until MySQL is there. @returns false where the signal came first */
+export async function migratePatiently(mysqlUrl: string, log: Logger, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted) {
+    try {
+      await migrate(mysqlUrl, log)
+      return !signal.aborted
+    } catch (err) {
+      log.warn({ err }, 'the schema is brought up to date as soon as MySQL is there')
+      await sleep(systemTime, RETRY_MS, signal)
+    }
+  }
+  return false
 }
 
 async function applyMissing(connection: Connection, migrations: readonly Migration[], log: Logger): Promise<string[]> {

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { migrate } from '#mesh/migrate.ts'
+import { migratePatiently } from '#mesh/migrate.ts'
 import { createPool } from '#mesh/mysql.ts'
 import { watchProgress } from '#mesh/projection/progress.ts'
 import { runProjection } from '#mesh/projection/runtime.ts'
@@ -16,7 +15,6 @@ import { followMarkets } from './markets.ts'
 
 const PROJECTION = 'orders'
 const QUEUE = 'orders'
-const MIGRATE_RETRY_MS = 1_000
 
 await runService('orders', async (service) => {
   const { mysqlUrl, accountSlots } = readConfig(service.env)
@@ -33,16 +31,7 @@ await runService('orders', async (service) => {
   let projection: ReturnType<typeof runProjection> | undefined
   const marketOf = followMarkets(service)
   void (async () => {
-    while (!service.shutdown.aborted) {
-      try {
-        await migrate(mysqlUrl, service.log)
-        break
-      } catch (error) {
-        service.log.warn({ err: error }, 'the schema is brought up to date as soon as MySQL is there')
-        await sleep(MIGRATE_RETRY_MS, undefined, { signal: service.shutdown }).catch(() => {})
-      }
-    }
-    if (service.shutdown.aborted) return
+    if (!(await migratePatiently(mysqlUrl, service.log, service.shutdown))) return
     service.ready('schema', true)
     projection = runProjection<AccountEvent>({
       service,

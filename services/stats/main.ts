@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createCommandPublisher } from '#mesh/commands.ts'
 import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { createIds } from '#mesh/ids.ts'
-import { migrate } from '#mesh/migrate.ts'
+import { migratePatiently } from '#mesh/migrate.ts'
 import { createPool } from '#mesh/mysql.ts'
 import { watchProgress } from '#mesh/projection/progress.ts'
 import { runProjection } from '#mesh/projection/runtime.ts'
@@ -24,7 +23,6 @@ import { keepRetention } from './retention.ts'
 import { loadSlot } from './stored.ts'
 
 const QUEUE = 'stats'
-const MIGRATE_RETRY_MS = 1_000
 
 await runService('stats', async (service) => {
   const config = envToConfig(service.env)
@@ -57,16 +55,7 @@ await runService('stats', async (service) => {
 
   let members: ReturnType<typeof runProjection> | undefined
   const begin = async (): Promise<void> => {
-    while (!shutdown.aborted) {
-      try {
-        await migrate(mysqlUrl, log)
-        break
-      } catch (err) {
-        log.warn({ err }, 'the schema is brought up to date as soon as MySQL is there')
-        await sleep(MIGRATE_RETRY_MS, undefined, { signal: shutdown }).catch(() => {})
-      }
-    }
-    if (shutdown.aborted) return
+    if (!(await migratePatiently(mysqlUrl, log, shutdown))) return
     service.ready('schema', true)
     const projection = { service, mysqlUrl, pool }
     runProjection<MarketEvent>({
