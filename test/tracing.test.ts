@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import jaeger from 'jaeger-client'
+import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { type SeededMember, seedMembers } from '#mesh/seeding.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Log, Rpc, slotReadSubject } from '#mesh/subjects.ts'
 import { type CollectedSpan, type Collector, startCollector } from '#mesh/telemetry/testing/collector.ts'
 import { startKafka, startRabbitmq } from '#mesh/testing/servers.ts'
 import { auditMesh } from '#services/audit/audit-mesh.ts'
+import { createFindWay } from '#services/operator-page/way/way.ts'
 import { fundMembers } from '../bench/support/fund.ts'
 import { Client, type Response } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
@@ -243,6 +245,26 @@ describe('tracing, as a collector gets it', function () {
       collector.spans.slice(spansBefore).filter(({ traceId }) => ours.has(traceId)),
       [],
     )
+  })
+
+  it('is found by the id of the order, as the operator looks it up', async () => {
+    const nats = await connectTo(mesh)
+    const definitions = await followDefinitions(
+      nats,
+      () => {},
+      (error) => assert.fail(String(error)),
+    )
+    try {
+      const shape = { accountSlots: ACCOUNT_SLOTS, marketSlots: 4 }
+      const findWay = createFindWay({ nats, shape, definitions, pool: undefined })
+      const sampled = await admin.call('POST', '/order', buy('1003'), SAMPLED)
+      const other = await admin.call('POST', '/order', buy('1003'))
+      assert.equal((await findWay(Number(sampled.body.id), adminId)).traceId, traceIdOf(sampled))
+      assert.equal((await findWay(Number(other.body.id), adminId)).traceId, null)
+    } finally {
+      await definitions.stop()
+      await nats.close()
+    }
   })
 
   it('writes the whole trace of a slow order afterwards, and a line with its trace and order', async () => {

@@ -7,6 +7,7 @@ import {
 } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { READER_OPTIONS } from '#mesh/stream-reader.ts'
+import { TRACES_HEADER } from '#mesh/telemetry/beside.ts'
 
 /** A message as it lies in a stream. */
 export interface Stored {
@@ -16,6 +17,8 @@ export interface Stored {
   /** When it was stored. */
   readonly timeUs: number
   readonly data: Uint8Array
+  /** Which of its items are sampled. */
+  readonly traces?: string
 }
 
 interface Stretch {
@@ -51,7 +54,8 @@ export function createLogs(nats: NatsConnection): Logs {
         const found = await streams.getMessage(stream, { seq: sequence })
         if (found === null) return undefined
         const timeUs = microseconds(found.timestamp)
-        return { stream, subject: found.subject, sequence, timeUs, data: found.data }
+        const traces = found.header?.get(TRACES_HEADER)
+        return { stream, subject: found.subject, sequence, timeUs, data: found.data, ...(traces ? { traces } : {}) }
       } catch (error) {
         if (error instanceof JetStreamApiError && error.status === 404) return undefined
         throw error

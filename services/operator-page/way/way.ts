@@ -21,7 +21,8 @@ import {
   slotReadSubject,
   sourceName,
 } from '#mesh/subjects.ts'
-import { isTraceparent, traceIdOf } from '#mesh/telemetry/traceparent.ts'
+import { decodeTraces } from '#mesh/telemetry/beside.ts'
+import { type Traceparent, traceIdOf } from '#mesh/telemetry/traceparent.ts'
 import { timeOf } from '#services/guid/domain/timeline.ts'
 import { eventsOf, isLast, memberOf, type OrderEvent, orderOf, type Step, stepOf } from '../domain/way.ts'
 import { createLogs, type Logs, type Stored } from './logs.ts'
@@ -109,6 +110,7 @@ export function createFindWay({ nats, shape, definitions, pool }: Parts): FindWa
         : []),
     ])
     const command = found.flatMap(({ command: one }) => one ?? [])[0]
+    const span = found.flatMap((one) => one.span ?? [])[0]
     const steps = [
       ...(order === undefined ? [] : [takenStep(order, command)]),
       ...found.flatMap(({ steps: some }) => some),
@@ -128,7 +130,7 @@ export function createFindWay({ nats, shape, definitions, pool }: Parts): FindWa
       isWhole,
       ledger: order === undefined ? [] : await ledgerOf(order),
       writtenSequence: written?.found?.sequence ?? null,
-      traceId: isTraceparent(command?.trace) ? traceIdOf(command.trace) : null,
+      traceId: span === undefined ? null : traceIdOf(span),
     }
   }
 
@@ -232,6 +234,8 @@ function eventsWithInputs(events: readonly OrderEvent[]): OrderEvent[] {
 interface Found {
   readonly steps: readonly Step[]
   readonly command?: PlaceOrder
+  /** Of its command, where the order is sampled. */
+  readonly span?: Traceparent | undefined
 }
 
 /** What the account slot read when it said this: the command, or the market's outcome. */
@@ -253,7 +257,8 @@ async function inputStep(logs: Logs, slot: number, { event, position }: OrderEve
     position: null,
   }
   const isPlacing = event.type === 'OrderPlaced' || event.type === 'OrderRejected'
-  return { steps: [step], ...(isPlacing && isPlaceOrder(item) ? { command: item } : {}) }
+  if (!isPlacing || !isPlaceOrder(item)) return { steps: [step] }
+  return { steps: [step], command: item, span: decodeTraces(message.traces ?? '').get(position[1]) }
 }
 
 /** The way through the market: the order enters its log, and the frame that covers it is stored. */
