@@ -102,7 +102,7 @@ export function createCollector(parts: CollectorParts): Collector {
     const nowMs = performance.now()
     roster = hear(roster, heard, nowMs)
     const projections = projectionsOf(heard)
-    const owned = [...slots.owned(), ...projections.map((own) => ({ ...own, slot: Number(own.slot) }))]
+    const owned = [...slots.owned(), ...projections]
     const state = {
       atMs: Date.now(),
       version: VERSION,

@@ -11,7 +11,7 @@ const WELL: Omit<State, 'problems'> = {
   version: '1.0.0',
   instances: [],
   slots: [],
-  projections: [{ name: 'orders', slot: '0', lagMs: 900, instance: 'orders-1', error: '' }],
+  projections: [{ name: 'orders', slot: 0, lagMs: 900, instance: 'orders-1', error: '' }],
   streams: [],
   consumers: [{ stream: 'EVENTS', subject: 'events.accounts.0', readers: 2, pending: 12 }],
   servers: [{ name: 'MySQL', state: 'ok', words: '', facts: [] }],
@@ -95,11 +95,13 @@ describe('what an operator is told first', () => {
       'what is written late, or not at all',
       {
         projections: [
-          { name: 'orders', slot: '0', lagMs: 65_000, instance: 'orders-1', error: '' },
-          { name: 'orders', slot: '1', lagMs: 0, instance: 'orders-1', error: 'frame_missing' },
+          { name: 'orders', slot: 0, lagMs: 65_000, instance: 'orders-1', error: '' },
+          { name: 'orders', slot: 1, lagMs: 0, instance: 'orders-1', error: 'frame_missing' },
+          { name: 'orders', slot: 2, lagMs: 0, instance: 'orders-1', error: 'frame_missing' },
+          { name: 'orders', slot: 3, lagMs: 6_000, instance: 'orders-1', error: '' },
         ],
       },
-      ['bad: orders 1 is not written: frame_missing', 'warn: orders 0 is 65 s behind'],
+      ['bad: Nothing is written to orders 1–2: frame_missing', 'warn: orders is 65 s behind'],
     ],
     [
       'a reader that has fallen far behind',

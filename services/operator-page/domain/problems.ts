@@ -36,9 +36,14 @@ export function problemsOf(state: Omit<State, 'problems'>, nowMs: number): Probl
     if (is === 'waiting') (hasOther ? warn : bad)('instances', `${instance} waits for ${waitsFor.join(', ')}`)
     if (is === 'gone' && !hasOther) bad('instances', `${instance} is gone, and no other ${service} is ready`)
   }
-  for (const { name, slot, lagMs, error } of projections) {
-    if (error !== '') bad('projections', `${name} ${slot} is not written: ${error}`)
-    else if (lagMs > LAG_MS_MAX) warn('projections', `${name} ${slot} is ${Math.round(lagMs / 1_000)} s behind`)
+  const unwritten = projections.filter(({ error }) => error !== '')
+  for (const [error, own] of Map.groupBy(unwritten, (projection) => projection.error)) {
+    for (const where of namedRanges(own)) bad('projections', `Nothing is written to ${where}: ${error}`)
+  }
+  const late = projections.filter(({ error, lagMs }) => error === '' && lagMs > LAG_MS_MAX)
+  for (const [name, own] of Map.groupBy(late, (projection) => projection.name)) {
+    const lagMs = Math.max(...own.map((projection) => projection.lagMs))
+    warn('projections', `${name} is ${Math.round(lagMs / 1_000)} s behind`)
   }
   for (const { stream, subject, pending } of consumers) {
     if (pending > READER_PENDING_MAX)

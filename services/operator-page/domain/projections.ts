@@ -13,7 +13,7 @@ export function projectionsOf(heard: readonly Presence[]): Projection[] {
         return Object.entries(slots).map(
           ([slot, { lagMs, error = '' }]): Projection => ({
             name: check.slice(PREFIX.length),
-            slot,
+            slot: Number(slot),
             lagMs,
             instance,
             error,
@@ -21,5 +21,5 @@ export function projectionsOf(heard: readonly Presence[]): Projection[] {
         )
       }),
     )
-    .sort((a, b) => (a.name === b.name ? Number(a.slot) - Number(b.slot) : a.name < b.name ? -1 : 1))
+    .sort((a, b) => (a.name === b.name ? a.slot - b.slot : a.name < b.name ? -1 : 1))
 }

@@ -23,7 +23,7 @@ export interface State {
 
 export interface Projection {
   readonly name: string
-  readonly slot: string
+  readonly slot: number
   readonly lagMs: number
   readonly instance: string
   readonly error: string

@@ -43,9 +43,10 @@ export function createServerLooks({ natsMonitorUrls, pool, redis, rabbitmqUrl, l
   return looks
 }
 
-/** Several addresses that were tried in vain make an error without a message. */
+/** `fetch` hides why it failed; several addresses that were tried in vain make an error without a message. */
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  if (error.cause instanceof Error) return wordsOf(error.cause)
   return error.message || ('code' in error ? String(error.code) : error.name)
 }
 
@@ -107,6 +108,7 @@ async function askMysql(pool: Pool): Promise<Facts> {
 }
 
 async function askRedis(redis: Redis): Promise<Facts> {
+  if (redis.status !== 'ready') throw new Error('no connection')
   const info = await redis.info()
   const of = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? ''
   return [
