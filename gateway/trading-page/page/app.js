@@ -30,7 +30,7 @@ const KEPT = { market: 'market', interval: 'interval', theme: 'theme' }
 
 const session = new Session()
 const stream = new Stream(session)
-const chart = new Chart()
+const chart = new Chart((before) => candlesBefore(before))
 const account = new Account(session)
 const form = new OrderForm({
   session,
@@ -199,6 +199,21 @@ async function readCandles(of, how) {
   say(byId('chart-empty'), words)
   drawChartWords()
   drawOwn()
+}
+
+/**
+ * @param {string} end
+ * @returns {Promise<readonly Candle[]>}
+ */
+async function candlesBefore(end) {
+  if (rules === undefined) return []
+  const query = { interval, limit: CANDLES, end }
+  try {
+    return (await persistently(() => request('GET', `/markets/${rules?.market.instrument}/candles`, { query }))).candles
+  } catch (error) {
+    if (error instanceof Refused) return []
+    throw error
+  }
 }
 
 /** @param {Candle[]} candles */

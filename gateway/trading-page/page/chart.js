@@ -2,8 +2,10 @@
 /** @import { MarketRules } from './market-rules.js' */
 /** @import { IChartApi, IPriceLine, ISeriesApi, UTCTimestamp } from 'lightweight-charts' */
 import { byId, say } from './dom.js'
-import { compact, grouped } from './format.js'
+import { compact, grouped, padded } from './format.js'
 
+/** With fewer candles left of what is seen, older ones are asked for. */
+const OLDER_BELOW = 20
 /** Own orders that are drawn as lines, at most. */
 const LINES_MAX = 20
 
@@ -22,9 +24,18 @@ export class Chart {
   /** @type {Map<number, Candle>} by the time of their start, in seconds */
   #shown = new Map()
   #newest = 0
+  #places = 0
   /** The orders that are drawn, as one text. */
   #marked = ''
   #colours = coloursNow()
+  /** Whether there is nothing older, or it is being asked for. */
+  #isWhole = true
+  #onOlder
+
+  /** @param {(before: string) => Promise<readonly Candle[]>} onOlder */
+  constructor(onOlder) {
+    this.#onOlder = onOlder
+  }
 
   /** The library is large: the page is there before it. */
   async start() {
@@ -55,6 +66,9 @@ export class Chart {
     })
     this.#volumes.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } })
     this.#chart.subscribeCrosshairMove(({ time }) => this.#legend(this.#shown.get(Number(time)) ?? this.#last()))
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      if (range !== null && range.from < OLDER_BELOW) void this.#readOlder()
+    })
     this.paint()
   }
 
@@ -90,6 +104,7 @@ export class Chart {
    * @param {{ isNew: boolean, hasSeconds: boolean }} how new: it is looked at from its right end
    */
   show(rules, candles, { isNew, hasSeconds }) {
+    this.#places = rules.priceScale
     this.#chart?.timeScale().applyOptions({ secondsVisible: hasSeconds })
     this.#candles?.applyOptions({
       priceFormat: {
@@ -98,11 +113,17 @@ export class Chart {
         formatter: (/** @type {number} */ price) => grouped(price.toFixed(rules.priceScale)),
       },
     })
-    this.#shown = new Map(
-      candles
-        .map((candle) => /** @type {[number, Candle]} */ ([secondsOf(candle), candle]))
-        .sort(([one], [other]) => one - other),
-    )
+    const read = candles
+      .map((candle) => /** @type {[number, Candle]} */ ([secondsOf(candle), candle]))
+      .sort(([one], [other]) => one - other)
+    const [first] = read
+    // What was read of older times goes on to what is read now, unless there is a hole between.
+    const older =
+      isNew || first === undefined || !this.#shown.has(first[0])
+        ? []
+        : [...this.#shown].filter(([seconds]) => seconds < first[0])
+    this.#shown = new Map([...older, ...read])
+    if (isNew) this.#isWhole = candles.length === 0
     this.#newest = [...this.#shown.keys()].at(-1) ?? 0
     this.#fill()
     this.#legend(this.#last())
@@ -153,6 +174,22 @@ export class Chart {
     }
   }
 
+  async #readOlder() {
+    const [oldest] = this.#shown.values()
+    if (this.#isWhole || oldest === undefined) return
+    this.#isWhole = true
+    const older = await this.#onOlder(oldest.start)
+    const [still] = this.#shown.values()
+    // Another market or interval is shown by now, or there was nothing.
+    if (still?.start !== oldest.start || older.length === 0) return
+    this.#shown = new Map([
+      ...older.map((candle) => /** @type {[number, Candle]} */ ([secondsOf(candle), candle])),
+      ...this.#shown,
+    ])
+    this.#isWhole = false
+    this.#fill()
+  }
+
   #fill() {
     const all = [...this.#shown]
     this.#candles?.setData(all.map(([seconds, candle]) => barOf(seconds, candle)))
@@ -165,10 +202,11 @@ export class Chart {
 
   /** @param {Candle | undefined} candle */
   #legend(candle) {
+    const price = (/** @type {string} */ text) => grouped(padded(text, this.#places))
     const text =
       candle === undefined
         ? ''
-        : `O ${grouped(candle.open)}  H ${grouped(candle.high)}  L ${grouped(candle.low)}  C ${grouped(candle.close)}  Vol ${compact(candle.volume)}`
+        : `O ${price(candle.open)}  H ${price(candle.high)}  L ${price(candle.low)}  C ${price(candle.close)}  Vol ${compact(candle.volume)}`
     say(byId('chart-legend'), text)
   }
 }
