@@ -51,6 +51,11 @@ export const encodeRuns = (runs: readonly Run[]): string =>
 
 const spanText = ({ span }: Way): string => (span === undefined ? '' : `,"${span}"`)
 
+const HOPS = /^[0-9,]{1,200}$/
+
+/** What is something else is not passed on: it would be written into the next message as it is. */
+export const areHops = (text: unknown): text is string => typeof text === 'string' && HOPS.test(text)
+
 /** From `hops` to numbers; nothing where it is something else. */
 export function decodeHops(hops: string): number[] {
   const times = hops.split(',').map(Number)

@@ -156,7 +156,7 @@ describe('what travels beside items', () => {
     assert.deepEqual([...decodeTraces(`1 ${span},nonsense`)], [[1, span]])
     assert.deepEqual(decodeHops('1,x'), [])
     const slot = new SlotTraces(new Recorder(), 'markets', 0)
-    for (const ways of [[null], [[]], ['x'], [[1, 2, 3]], 7]) {
+    for (const ways of [[null], [[]], ['x'], [[1, 2, 3]], [[1, '"}', span]], 7]) {
       slot.begin()
       slot.arrive({ sequence: 1, timeUs: 1 }, { first: 1, ways: ways as unknown as WrittenRun[] })
       slot.enter(0, 'no object')

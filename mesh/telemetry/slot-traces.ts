@@ -1,5 +1,5 @@
 import { LOG_OF_SERVICE, Log, sourceName } from '../subjects.ts'
-import { decodeTraces, encodeRuns, type Run, type Way, type WrittenRun } from './beside.ts'
+import { areHops, decodeTraces, encodeRuns, type Run, type Way, type WrittenRun } from './beside.ts'
 import { type Attributes, attributesOf, nameOf, type Telemetry } from './telemetry.ts'
 import { childOf, isTraceparent, newTrace, type Traceparent } from './traceparent.ts'
 
@@ -102,7 +102,7 @@ export class SlotTraces {
     for (let run = this.#runs[this.#nextRun]; run !== undefined && run?.[0] <= count; run = this.#runs[this.#nextRun]) {
       this.#run = run
       this.#nextRun++
-      this.#shared = typeof run[1] === 'string' ? this.#way(`${run[1]},`) : undefined
+      this.#shared = areHops(run[1]) ? this.#way(`${run[1]},`) : undefined
     }
     const span = this.#run?.[0] === count ? this.#run[2] : undefined
     return isTraceparent(span) ? span : undefined
