@@ -3,7 +3,8 @@ import { INTERVALS } from '#mesh/protocol/stats.ts'
 import { Asset, CLOSED, Cursor, decimal, Flag, FromTime, Instrument, Limit, nullable, Time, ToTime } from './common.ts'
 
 const IntervalName = Type.Enum([...INTERVALS], {
-  description: 'UTC; `1w` from Monday, `1M` from the first of the month, `3d` counted from 1970-01-01.',
+  description:
+    'UTC; `1w` from Monday, `1M` from the first of the month, `3d` counted from 1970-01-01. `1s` goes back a day.',
 })
 
 export const CandleFields = {

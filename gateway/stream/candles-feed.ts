@@ -16,6 +16,8 @@ export class CandlesFeed implements Feed {
   readonly #market: Market
   readonly #ask: AskStats
   readonly #intervals = INTERVALS.map(() => new LatestCandles())
+  /** By their places in `INTERVALS`: of the others only what is latest matters. */
+  readonly #followed = new Set<number>()
   #isKnown = false
   #number = 0
 
@@ -53,12 +55,18 @@ export class CandlesFeed implements Feed {
     const latest = this.#intervals[index] ?? new LatestCandles()
     return this.#topics.get(channel.name, () => {
       latest.begin()
+      this.#followed.add(index)
       return latest.source(channel.name, this.#market, () => this.#isKnown)
     })
   }
 
   release(name: string): boolean {
-    return this.#topics.release(name)
+    const isLast = this.#topics.release(name)
+    if (!this.#topics.all.has(name)) {
+      for (const [index, interval] of INTERVALS.entries())
+        if (name.endsWith(`:${interval}`)) this.#followed.delete(index)
+    }
+    return isLast
   }
 
   get isUnused(): boolean {
@@ -66,7 +74,11 @@ export class CandlesFeed implements Feed {
   }
 
   #add(candles: readonly CandleNews[]): void {
-    for (const news of candles) this.#intervals[news[0]]?.add(news)
+    for (const news of candles) {
+      const latest = this.#intervals[news[0]]
+      latest?.add(news)
+      if (!this.#followed.has(news[0])) latest?.begin()
+    }
   }
 }
 

@@ -12,6 +12,8 @@ const BARRIER_MS_MAX = 2_000
 interface HandlerOptions {
   readonly pool: Pool
   readonly nowS: () => number
+  /** How long candles of a second are kept. */
+  readonly secondsKeptHours: number
   /** Of members' statistics. */
   readonly passed: (slot: number, sequence: number, waitMsMax: number) => Promise<void>
   readonly onFailure: (error: unknown) => void
@@ -32,10 +34,13 @@ export function createHandler(options: HandlerOptions) {
   }
 }
 
-async function answer(query: StatsQuery, { pool, nowS, passed }: HandlerOptions): Promise<StatsQueryResult> {
+async function answer(query: StatsQuery, options: HandlerOptions): Promise<StatsQueryResult> {
+  const { pool, passed } = options
   switch (query.query) {
-    case 'candles':
-      return listCandles(pool, query, nowS())
+    case 'candles': {
+      const nowS = options.nowS()
+      return listCandles(pool, query, { nowS, secondsFromS: nowS - options.secondsKeptHours * 3_600 })
+    }
     case 'markets':
       return listMarkets(pool)
     case 'member': {

@@ -38,7 +38,9 @@ await runService('stats', async (service) => {
 
   const onFailure = (err: unknown): void => log.warn({ err }, 'a query failed')
   const progress = watchProgress(pool, Projection.memberDays, (slot) => members?.hurry(slot))
-  serveRpc(nats, Rpc.statsQuery, QUEUE, createHandler({ pool, nowS, passed: progress.passed, onFailure }), onFailure)
+  const { secondsKeptHours } = config
+  const handler = createHandler({ pool, nowS, secondsKeptHours, passed: progress.passed, onFailure })
+  serveRpc(nats, Rpc.statsQuery, QUEUE, handler, onFailure)
 
   const written = { nats, pool, accountSlots, marketSlots }
   serveRpc(nats, Rpc.statsProgress, QUEUE, () => readProgress(written), onFailure)
@@ -87,7 +89,7 @@ await runService('stats', async (service) => {
       passed: progress.passed,
     }
     await runInvoker(service, daily, config.replicas)
-    void keepRetention({ pool, hours: config.secondsKeptHours, nowS }, log, shutdown)
+    void keepRetention({ pool, hours: secondsKeptHours, nowS }, log, shutdown)
     await runPusher<MarketEvent>({
       service,
       name: 'stats',

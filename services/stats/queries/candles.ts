@@ -6,11 +6,17 @@ import { CANDLE_COLUMNS, candleOfRow } from '../stored.ts'
 
 type CandlesQuery = Extract<StatsQuery, { query: 'candles' }>
 
-export async function listCandles(pool: Pool, query: CandlesQuery, nowS: number): Promise<StatsResultOf<CandlesQuery>> {
+/** `secondsFromS`: candles of a second that begin before are not kept, so nothing is said of whether there were any. */
+export async function listCandles(
+  pool: Pool,
+  query: CandlesQuery,
+  { nowS, secondsFromS }: { readonly nowS: number; readonly secondsFromS: number },
+): Promise<StatsResultOf<CandlesQuery>> {
   const { instrument, interval, limit, fill } = query
   // What is to come has no candles, and no gaps.
   const toS = Math.min(query.endS ?? Number.MAX_SAFE_INTEGER, nextStart(interval, startOf(interval, nowS)))
-  const fromS = query.startS ?? (fill ? startBefore(interval, toS - 1, limit - 1) : 0)
+  const wantedS = query.startS ?? (fill ? startBefore(interval, toS - 1, limit - 1) : 0)
+  const fromS = interval === '1s' ? Math.max(wantedS, secondsFromS) : wantedS
   const isFromStart = query.startS !== undefined
   const [rows] = await pool.query<Row[]>(
     `SELECT ${CANDLE_COLUMNS} FROM candles WHERE instrument = ? AND period = ? AND start_s >= ? AND start_s < ?
