@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import type { Browser, Page } from 'playwright-core'
 import { freePort } from '#launcher/servers/ports.ts'
 import { makeBusUsers } from '#mesh/bus-users.ts'
 import { ACCOUNT_SLOTS_DEFAULT, MARKET_SLOTS_DEFAULT } from '#mesh/config.ts'
 import { OPERATOR } from '#mesh/permissions.ts'
+import { type Alarm, RECENT_ALARMS_KEY } from '#mesh/protocol/alerts.ts'
 import type { LogoutRequest } from '#mesh/protocol/auth.ts'
 import { callRpc } from '#mesh/rpc.ts'
 import { connectNats } from '#mesh/service.ts'
@@ -185,6 +187,36 @@ describe("the operator's page, in a browser on a running mesh", function () {
     await page.getByText(/^Delivered to webhook at /).waitFor()
     await page.getByRole('button', { name: 'Take a snapshot of definitions 0 now' }).click()
     await page.getByText(/^(Snapshot of definitions 0 taken|.*nothing new)/i).waitFor({ state: 'attached' })
+  })
+
+  it('shows the last alarms as they were said, and what an instance says of itself', async () => {
+    const redis = new Redis(mesh.servers.redis.url)
+    const alarm: Alarm = {
+      id: 'x',
+      kind: 'engine:rules_failed',
+      level: 'fatal',
+      service: 'engine',
+      instance: 'engine-1',
+      message: 'slot <img src=x onerror=alert(1)> halted',
+      details: 'markets-2',
+      // Longer ago than what counts as a problem.
+      at: new Date(Date.now() - 3_600_000).toISOString(),
+      held: 3,
+    }
+    await redis.lpush(RECENT_ALARMS_KEY, JSON.stringify(alarm))
+    redis.disconnect()
+    await using opened = await asAdmin()
+    const { page, problems } = opened
+    await page.getByText(alarm.message, { exact: true }).waitFor()
+    await page.getByText(/engine-1 · engine:rules_failed · 3 more before$/).waitFor()
+
+    await page.getByRole('button', { name: 'engine-1', exact: true }).click()
+    const dialog = page.getByRole('dialog', { name: 'engine-1' })
+    await dialog.getByRole('row').filter({ hasText: 'slot markets-3' }).getByText('running').waitFor()
+    await takePicture(page, 'operator-instance')
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'hidden' })
+    assert.deepEqual(problems, [])
   })
 
   it('refuses members with words, and whoever has not logged in', async () => {

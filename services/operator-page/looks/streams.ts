@@ -23,7 +23,15 @@ export function createStreamsLook(manager: () => Promise<JetStreamManager>): () 
     before = new Map(found.map(({ name, lastSequence }) => [name, { sequence: lastSequence, atMs }]))
     const logs = infos.filter(({ config }) => LOGS.includes(config.name))
     const readers = await Promise.all(logs.map(({ config }) => consumers.list(config.name).next()))
-    return { streams: found.sort(byImportance), consumers: readersOf(readers.flat()) }
+    const living = readers.flat().filter(isRead)
+    const readersNow = (stream: Stream): number =>
+      LOGS.includes(stream.name)
+        ? living.filter(({ stream_name: name }) => name === stream.name).length
+        : stream.readers
+    return {
+      streams: found.map((stream) => ({ ...stream, readers: readersNow(stream) })).sort(byImportance),
+      consumers: readersOf(living),
+    }
   }
 }
 
@@ -57,8 +65,7 @@ function isRead({ num_waiting: waiting, delivered, ts }: ConsumerInfo): boolean 
 
 function readersOf(infos: readonly ConsumerInfo[]): Consumer[] {
   const found = new Map<string, Consumer>()
-  for (const info of infos.filter(isRead)) {
-    const { stream_name: stream, config, num_pending: pending } = info
+  for (const { stream_name: stream, config, num_pending: pending } of infos) {
     const subject = config.filter_subject ?? config.filter_subjects?.join(' ') ?? '>'
     const key = `${stream} ${subject}`
     const known = found.get(key)

@@ -1,5 +1,6 @@
 import { byId, createTable, el, keep, setAttribute, setText } from './dom.js'
 import { bytes, count, dateAndTime, decimal, milliseconds, percent, rate, seconds } from './format.js'
+import { createInstanceDialog } from './instance.js'
 
 /** Of a table of streams. */
 const STREAMS = {
@@ -23,12 +24,13 @@ const STREAMS = {
 
 /** The tables and lists below the overview. Returns what fills them. `onSnapshot(slot, button)`: somebody wants one. */
 export function createTables(onSnapshot) {
+  const dialog = createInstanceDialog()
   const instances = createTable(byId('instances-table'), {
     caption: 'Every instance of every service',
     empty: 'No instance answers.',
     keyOf: ({ instance }) => instance,
     columns: [
-      { title: 'Instance', text: ({ instance }) => instance },
+      { title: 'Instance', fill: (cell, instance) => fillName(cell, instance, dialog.open) },
       { title: 'State', state: ({ state }) => state, text: stateOfInstance },
       { title: 'Up', kind: 'number', text: ({ upS }) => (upS === null ? '' : seconds(upS)) },
       { title: 'CPU', kind: 'number', text: ({ cpuPercent }) => percent(cpuPercent) },
@@ -117,6 +119,7 @@ export function createTables(onSnapshot) {
   return (state) => {
     const upOf = ({ state: is, startedAt }) => (is === 'gone' ? null : (state.atMs - Date.parse(startedAt)) / 1_000)
     instances(state.instances.map((one) => ({ ...one, upS: upOf(one) })))
+    dialog.update(state.instances)
     slots(state.slots)
     const isLog = ({ name }) => !/^(KV|OBJ)_/.test(name)
     streams(state.streams.filter(isLog))
@@ -154,6 +157,17 @@ function byProjection(slots) {
 function stateOfProjection({ slots, failing }) {
   if (failing.length > 0) return failing.map(({ slot, error }) => `${slot}: ${error}`).join(', ')
   return slots === 1 ? '1 slot' : `${slots} slots`
+}
+
+/** A button, which opens the instance as it is then. */
+function fillName(cell, instance, open) {
+  let button = cell.firstElementChild
+  if (button === null) {
+    button = el('button', { class: 'name', type: 'button', 'aria-haspopup': 'dialog' }, instance.instance)
+    button.addEventListener('click', () => open(cell.shown))
+    cell.append(button)
+  }
+  cell.shown = instance
 }
 
 function fillSnapshot(cell, slot, onSnapshot) {
