@@ -9,9 +9,10 @@ import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import type { MarketEvent } from '#mesh/protocol/engine.ts'
 import { runPusher } from '#mesh/push/runtime.ts'
 import { serveRpc } from '#mesh/rpc.ts'
-import { runService } from '#mesh/service.ts'
+import { runService, type Service } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
 import { Log, Projection, Rpc } from '#mesh/subjects.ts'
+import { sleep, systemTime } from '#mesh/time.ts'
 import { envToConfig } from './config.ts'
 import { CandleRows } from './domain/candle-rows.ts'
 import { MemberRows } from './domain/member-rows.ts'
@@ -56,10 +57,10 @@ await runService('stats', async (service) => {
   )
 
   let members: ReturnType<typeof runProjection> | undefined
-  const begin = async (): Promise<void> => {
+  const begin = async (parts: Service): Promise<void> => {
     if (!(await migratePatiently(mysqlUrl, log, shutdown))) return
     service.ready('schema', true)
-    const projection = { service, mysqlUrl, pool }
+    const projection = { service: parts, mysqlUrl, pool }
     runProjection<MarketEvent>({
       ...projection,
       name: Projection.candles,
@@ -77,21 +78,9 @@ await runService('stats', async (service) => {
       limits: { spacingMs: 900 },
       onWritten: progress.written,
     })
-    const definitions = await followDefinitions(nats, () => {}, service.fail)
-    service.onStop(() => definitions.stop())
-    const daily = {
-      ...written,
-      publisher: createCommandPublisher(nats),
-      ids: createIds(nats),
-      definitions,
-      tiers: config.tiers,
-      tiersAsset: config.tiersAsset,
-      passed: progress.passed,
-    }
-    await runInvoker(service, daily, config.replicas)
     void keepRetention({ pool, hours: secondsKeptHours, nowS }, log, shutdown)
     await runPusher<MarketEvent>({
-      service,
+      service: parts,
       name: 'stats',
       source: Log.markets,
       slots: marketSlots,
@@ -103,6 +92,33 @@ await runService('stats', async (service) => {
         return new LiveSlot({ afterFrame, markets, tell, nowUs, nowMs: () => performance.now() })
       },
     })
+    const definitions = await followDefinitions(nats, () => {}, service.fail)
+    parts.onStop(() => definitions.stop())
+    const daily = {
+      ...written,
+      publisher: createCommandPublisher(nats),
+      ids: createIds(nats),
+      definitions,
+      tiers: config.tiers,
+      tiersAsset: config.tiersAsset,
+      passed: progress.passed,
+    }
+    await runInvoker(parts, daily, config.replicas)
   }
-  begin().catch(service.fail)
+  beginLater(service, begin)
 })
+
+/** How long a beginning is waited for that a stop comes into. */
+const BEGIN_MS_MAX = 3_000
+
+/** What begins only when MySQL is there, and stops before everything else, also when it is stopped while it begins. */
+function beginLater(service: Service, begin: (parts: Service) => Promise<void>): void {
+  const stops: (() => Promise<void> | void)[] = []
+  const begun = begin({ ...service, onStop: (stop) => void stops.push(stop) }).catch((error: unknown) => {
+    if (!service.shutdown.aborted) service.fail(error)
+  })
+  service.onStop(async () => {
+    await Promise.race([begun, sleep(systemTime, BEGIN_MS_MAX)])
+    for (const stop of stops.reverse()) await stop()
+  })
+}

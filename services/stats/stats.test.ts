@@ -97,7 +97,8 @@ describe('statistics from the log', function () {
     if (child.exitCode !== null || child.signalCode !== null) return
     const exit = once(child, 'exit')
     child.kill(signal)
-    await exit
+    const [code] = await exit
+    if (signal === 'SIGTERM') assert.equal(code, 0, 'it stops in order')
   }
   const publish = async (frames: number, pauseS: number): Promise<void> => {
     for (let count = 0; count < frames; count++) {
