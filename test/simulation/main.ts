@@ -5,6 +5,7 @@
  *     npm run simulate -- --seed 17 [--story]     one, with everything that happens in it
  *     npm run simulate -- --seeds 1000 [--from 1] so many
  *     npm run simulate -- --minutes 480           until the time is over, from a seed that nobody has tried
+ *     npm run simulate -- --actions 250           each of the six members does so much (8 to 24 by default), in the same time
  *
  * Ends with exit code 1 when something is wrong, and always with one line of JSON.
  */
@@ -18,6 +19,7 @@ import { type SimulationResult, simulate } from './simulate.ts'
 const SEED_MAX = 2 ** 32 - 1
 const SEEDS_DEFAULT = 200
 const SEEDS_QUICK = 50
+const ACTIONS_MAX = 100_000
 /** Longest that a nightly run may be asked for. */
 const MINUTES_MAX = 7 * 24 * 60
 
@@ -28,11 +30,12 @@ async function main(): Promise<number> {
       seeds: { type: 'string' },
       from: { type: 'string' },
       minutes: { type: 'string' },
+      actions: { type: 'string' },
       story: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
     },
   })
-  const number = (name: 'seed' | 'seeds' | 'from' | 'minutes', max: number): number | undefined =>
+  const number = (name: 'seed' | 'seeds' | 'from' | 'minutes' | 'actions', max: number): number | undefined =>
     values[name] === undefined ? undefined : wholeNumber(`--${name}`, values[name], 1, max)
   const one = number('seed', SEED_MAX)
   const minutes = number('minutes', MINUTES_MAX)
@@ -41,17 +44,23 @@ async function main(): Promise<number> {
   const most = number('seeds', SEED_MAX) ?? (values.quick ? SEEDS_QUICK : SEEDS_DEFAULT)
   const count = one !== undefined ? 1 : minutes !== undefined ? SEED_MAX : most
 
+  const actions = number('actions', ACTIONS_MAX)
+  const size = actions === undefined ? {} : { actions }
   const sums = new Sums()
   let failed: SimulationResult | undefined
   for (let index = 0; index < count && performance.now() < endsAtMs && failed === undefined; index++) {
     const seed = ((first - 1 + index) % SEED_MAX) + 1
-    const result = await simulate({ seed, ...(values.story ? { echo: (line) => console.log(line) } : {}) })
+    const result = await simulate({
+      seed,
+      ...size,
+      ...(values.story ? { echo: (line) => console.log(line) } : {}),
+    })
     sums.add(result)
     if (result.wrongs.length > 0) failed = result
   }
   for (const line of sums.lines()) console.log(line)
   if (failed === undefined) console.log('\n✔ Nothing was lost, nothing doubled, the money is exact.')
-  else for (const line of reportLines(await shrink(failed))) console.error(line)
+  else for (const line of reportLines(await shrink(failed, size))) console.error(line)
   console.log(sums.json({ first, count: sums.seeds, failed }))
   return failed === undefined ? 0 : 1
 }

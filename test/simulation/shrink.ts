@@ -3,7 +3,7 @@ import { type SimulationOptions, type SimulationResult, simulate } from './simul
 /** Leaves out fault after fault, as long as something is still wrong: the last run that was. */
 export async function shrink(
   failed: SimulationResult,
-  options: Pick<SimulationOptions, 'bug'> = {},
+  options: Pick<SimulationOptions, 'bug' | 'actions'> = {},
 ): Promise<SimulationResult> {
   let smallest = failed
   for (let index = 0; index < smallest.faults.length; ) {

@@ -12,6 +12,8 @@ export interface SimulationOptions {
   /** Instead of those that the seed draws. */
   readonly faults?: readonly Fault[]
   readonly bug?: Bug
+  /** What each member does, instead of a number that the seed draws. */
+  readonly actions?: number
   /** Told every line of the story. */
   readonly echo?: (line: string) => void
 }
@@ -75,7 +77,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       (async () => {
         await members.open(MEMBERS)
         mesh.server.bug = options.bug
-        const actions = plan.int(8, 24)
+        const drawn = plan.int(8, 24)
+        const actions = options.actions ?? drawn
         const days = Array.from({ length: MEMBERS }, (_, index) =>
           members.live(index + 1, actions, (3 * SPAN_MS) / actions),
         )
