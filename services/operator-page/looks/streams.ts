@@ -15,6 +15,8 @@ const LOGS: readonly string[] = [...Object.values(STREAM_OF_LOG), EVENTS_STREAM]
 /** The streams, what they grow by since the look before, and who reads the logs. Readers of buckets are only counted. */
 export function createStreamsLook(manager: () => Promise<JetStreamManager>): () => Promise<StreamsFound> {
   let before = new Map<string, { readonly sequence: number; readonly atMs: number }>()
+  /** When the consumer was last seen to have a reader. */
+  let readAt = new Map<string, number>()
   return async () => {
     const { streams, consumers } = await manager()
     const infos = await streams.list().next()
@@ -23,7 +25,14 @@ export function createStreamsLook(manager: () => Promise<JetStreamManager>): () 
     before = new Map(found.map(({ name, lastSequence }) => [name, { sequence: lastSequence, atMs }]))
     const logs = infos.filter(({ config }) => LOGS.includes(config.name))
     const readers = await Promise.all(logs.map(({ config }) => consumers.list(config.name).next()))
-    const living = readers.flat().filter(isRead)
+    const all = readers.flat()
+    readAt = new Map(
+      all.flatMap((info) => {
+        const lastAtMs = isRead(info) ? atMs : readAt.get(info.name)
+        return lastAtMs === undefined || atMs - lastAtMs > ACTIVE_MS ? [] : [[info.name, lastAtMs]]
+      }),
+    )
+    const living = all.filter(({ name }) => readAt.has(name))
     const readersNow = (stream: Stream): number =>
       LOGS.includes(stream.name)
         ? living.filter(({ stream_name: name }) => name === stream.name).length
@@ -57,7 +66,10 @@ function streamOf(
 const rankOf = ({ name }: Stream): number => (LOGS.includes(name) ? LOGS.indexOf(name) : LOGS.length)
 const byImportance = (a: Stream, b: Stream): number => rankOf(a) - rankOf(b) || (a.name < b.name ? -1 : 1)
 
-/** The consumer of a reader that died stays a while, and is nobody's: nothing waits for its messages, and it gets none. */
+/**
+ * The consumer of a reader that died stays a while, and is nobody's: nobody asks it for messages, and it gives none. (One that lives
+ * has a moment between two questions.)
+ */
 function isRead({ num_waiting: waiting, delivered, ts }: ConsumerInfo): boolean {
   const activeAt = delivered.last_active
   return waiting > 0 || (activeAt !== undefined && Date.parse(String(ts)) - Date.parse(String(activeAt)) < ACTIVE_MS)
