@@ -95,7 +95,7 @@ export async function startMesh(
 
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
   screen.text(
-    `\nThe exchange runs: ${publicUrl}/docs (started in ${seconds} s). Logs: ${join(config.dataDirectory, 'log')}`,
+    `\nThe exchange runs: ${publicUrl} to trade, ${publicUrl}/docs for programs (started in ${seconds} s). Logs: ${join(config.dataDirectory, 'log')}`,
   )
   if (hasOperatorPage)
     screen.text(`The operator's page: http://${config.operatorHost}:${config.operatorPort} (log in as the admin)`)
