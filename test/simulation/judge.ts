@@ -204,6 +204,7 @@ function difference(expected: string, found: string): string {
 function itemsOf(name: string, messages: readonly StoredMessage[], wrongs: string[]) {
   const items: { source: string; text: string }[] = []
   const received = new Map<string, string[]>()
+  const chains = new Map<string, number>()
   for (const message of messages) {
     const source = sourceOf(message)
     const lines = message.text.split('\n')
@@ -217,8 +218,9 @@ function itemsOf(name: string, messages: readonly StoredMessage[], wrongs: strin
     const fresh = lines.slice(1)
     if (first !== known.length + 1)
       wrongs.push(`${name}: message ${message.seq} of ${source} begins at ${first} after ${known.length}`)
-    if (before !== known.reduce(chainHash, 0))
-      wrongs.push(`${name}: message ${message.seq} of ${source} has another past`)
+    const chain = chains.get(source) ?? 0
+    if (before !== chain) wrongs.push(`${name}: message ${message.seq} of ${source} has another past`)
+    chains.set(source, fresh.reduce(chainHash, chain))
     known.push(...fresh)
     for (const text of fresh) items.push({ source, text })
   }
