@@ -336,6 +336,40 @@ describe('The page to trade on, in Chromium through Traefik', function () {
     await page.locator('#banner').waitFor({ state: 'hidden' })
   })
 
+  it('sends an order whose answer was lost once more, and it is one order', async () => {
+    const { instrument } = await market()
+    const { email, client } = await member({ USDT: '100' })
+    await using opened = await openPage(browser, urlOf(instrument))
+    const { page } = opened
+    await login(page, email)
+    await shows(page.locator('#available'), '100 USDT')
+    const statuses: number[] = []
+    await page.route('**/api/v3/order', async (route) => {
+      const answer = await route.fetch()
+      statuses.push(answer.status())
+      if (statuses.length === 1) await route.abort()
+      else await route.fulfill({ response: answer })
+    })
+    await place(page, 'buy', '10', '3')
+    await shows(page.locator('#open-count'), '1')
+    assert.deepEqual(statuses, [201, 200])
+    assert.equal((await client.ok('GET', '/orders')).orders.length, 1)
+    await shows(page.locator('#available'), '70 USDT')
+  })
+
+  it('lets no text become HTML, and nothing out to another host', async () => {
+    await using opened = await openPage(browser, traefik.url)
+    const { page } = opened
+    const tried = (code: string) => page.evaluate(`try { ${code}; 'done' } catch (error) { String(error) }`)
+    assert.match(String(await tried(`document.body.innerHTML = '<img src=x>'`)), /TrustedHTML/)
+    assert.match(String(await tried(`document.createElement('script').text = 'alert(1)'`)), /TrustedScript/)
+    const refused = await page.evaluate(`new Promise((resolve) => {
+      addEventListener('securitypolicyviolation', ({ effectiveDirective }) => resolve(effectiveDirective), { once: true })
+      fetch('https://example.com/').catch(() => {})
+    })`)
+    assert.equal(refused, 'connect-src')
+  })
+
   it('notices a change of the book that got lost, and puts it together anew', async () => {
     const { base, instrument, order } = await market()
     const seller = await member({ [base]: '50' })
