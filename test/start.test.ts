@@ -22,6 +22,9 @@ describe('npm start', function () {
   it('brings up two of everything that can be two, and the first order is filled as pasted', async () => {
     await using mesh = await start('gateway=2', 'auth=2', 'guid=2', 'orders=2')
     await pasteFirstOrder()
+    const operatorUrl = `http://127.0.0.1:${env.OPERATOR_PORT}`
+    assert(mesh.output().includes(`The operator's page: ${operatorUrl} `))
+    assert.match(await (await fetch(operatorUrl)).text(), /<title>Log in · Exchange operator<\/title>/)
     assert.equal(await mesh.end('SIGINT'), 0)
     assert.doesNotMatch(mesh.output(), /✖/)
   })
