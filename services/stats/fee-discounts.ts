@@ -62,15 +62,20 @@ interface Due {
   readonly due: number
 }
 
-/** Those who traded or have a discount, by id. */
+/** The next of those who ever traded, by id; none has a discount but them. */
 async function membersAfter({ pool, tiers, asset, scale }: Discounts, memberId: number, day: number): Promise<Due[]> {
+  const [[end]] = await pool.query<Row[]>(
+    `SELECT MAX(member_id) AS member_id FROM (
+       SELECT member_id FROM member_days WHERE member_id > ? GROUP BY member_id ORDER BY member_id LIMIT ${MEMBERS_AT_ONCE}) page`,
+    [memberId],
+  )
+  if (end?.member_id == null) return []
   const [rows] = await pool.query<Row[]>(
-    `SELECT member_id, SUM(volume) AS volume, SUM(discount_ppm) AS discount_ppm FROM (
-       SELECT member_id, quote_minor AS volume, 0 AS discount_ppm FROM member_days
-       WHERE member_id > ? AND day >= ? AND day < ? AND instrument LIKE ?
-       UNION ALL SELECT member_id, 0, discount_ppm FROM fee_discounts WHERE member_id > ?) members
-     GROUP BY member_id ORDER BY member_id LIMIT ${MEMBERS_AT_ONCE}`,
-    [memberId, day - TIER_DAYS, day, `%-${asset}`, memberId],
+    `SELECT m.member_id, COALESCE(MAX(f.discount_ppm), 0) AS discount_ppm,
+       SUM(IF(m.day >= ? AND m.day < ? AND m.instrument LIKE ?, m.quote_minor, 0)) AS volume
+     FROM member_days m LEFT JOIN fee_discounts f ON f.member_id = m.member_id
+     WHERE m.member_id > ? AND m.member_id <= ? GROUP BY m.member_id ORDER BY m.member_id`,
+    [day - TIER_DAYS, day, `%-${asset}`, memberId, end.member_id],
   )
   return rows.map((row) => ({
     memberId: Number(row.member_id),
