@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Redis } from 'ioredis'
 import { createCommandPublisher } from '#mesh/commands.ts'
 import { followDefinitions } from '#mesh/edge/definitions.ts'
 import { createIds } from '#mesh/ids.ts'
@@ -127,6 +128,21 @@ describe('candles, tickers and statistics over HTTP', function () {
       { asset: 'BTC', volume24h: '0', volume: '0' },
       { asset: 'USDT', volume24h: '60000.125', volume: '60000.125' },
     ])
+  })
+
+  it('are kept in Redis for a second at most', async () => {
+    const redis = new Redis(mesh.servers.redis.url)
+    try {
+      await eventually(async () => {
+        await anyone.ok('GET', `${market}/candles?interval=1h`)
+        const key = `exchange:public:candles:${INSTRUMENT}:1h:::500:false`
+        const [kept, leftMs] = await Promise.all([redis.get(key), redis.pttl(key)])
+        assert.equal(JSON.parse(kept ?? '{}').candles?.at(-1).trades, 3)
+        assert(leftMs > 0 && leftMs <= 1_000, String(leftMs))
+      }, WAIT_MS_MAX)
+    } finally {
+      redis.disconnect()
+    }
   })
 
   it('a member has his own, never older than an answer that he was given', async () => {

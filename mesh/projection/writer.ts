@@ -261,7 +261,7 @@ interface Read {
  * Where that frame was trimmed, later ones exist, and the first of them says which one it follows.
  * @throws FramesRefused
  */
-async function checkLog({ nats, projection, source, slot }: Read, from: Progress): Promise<void> {
+export async function checkLog({ nats, projection, source, slot }: Read, from: Progress): Promise<void> {
   if (from.frameSequence === 0) return
   const streams = streamsOf(nats)
   const subject = framesSubject(source, slot)

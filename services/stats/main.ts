@@ -13,6 +13,7 @@ import { runService, type Service } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
 import { Log, Projection, Rpc } from '#mesh/subjects.ts'
 import { sleep, systemTime } from '#mesh/time.ts'
+import { beginningOf } from './beginning.ts'
 import { envToConfig } from './config.ts'
 import { CandleRows } from './domain/candle-rows.ts'
 import { MemberRows } from './domain/member-rows.ts'
@@ -21,7 +22,6 @@ import { runInvoker } from './invoker.ts'
 import { LiveSlot } from './live-slot.ts'
 import { readProgress, rebuild } from './rebuild.ts'
 import { keepRetention } from './retention.ts'
-import { loadSlot } from './stored.ts'
 
 const QUEUE = 'stats'
 
@@ -34,7 +34,6 @@ await runService('stats', async (service) => {
   service.onStop(() => pool.end())
   service.ready('schema', false)
   service.ready('slots', false)
-  const nowUs = (): number => Date.now() * 1_000
   const nowS = (): number => Math.floor(Date.now() / 1_000)
 
   const onFailure = (err: unknown): void => log.warn({ err }, 'a query failed')
@@ -86,9 +85,10 @@ await runService('stats', async (service) => {
       slots: marketSlots,
       replicas: config.replicas,
       open: async (slot) => {
-        const { afterFrame, markets } = await loadSlot(pool, slot, nowS())
+        const { afterFrame, markets } = await beginningOf(service, pool, slot)
         log.info({ slot, frameSequence: afterFrame, markets: markets.size }, 'reading frames')
         const tell = (subject: string, payload: string): void => nats.publish(subject, payload)
+        const nowUs = (): number => Date.now() * 1_000
         return new LiveSlot({ afterFrame, markets, tell, nowUs, nowMs: () => performance.now() })
       },
     })

@@ -247,6 +247,22 @@ describe('statistics from the log', function () {
     await end(archived, 'SIGTERM')
   })
 
+  it('live ones come from the first frame where what is written is of another log', async () => {
+    const another = async (change: string): Promise<void> => {
+      await pool.query(`UPDATE positions SET frame_hash = frame_hash ${change} WHERE projection = 'stats-markets'`)
+      await pool.query(`UPDATE candles SET trades = trades ${change} WHERE period = '1M'`)
+    }
+    await another('+ 1')
+    const other = start('stats-other', { ARCHIVE_DIR: join(directory, 'archive'), LOG_LEVEL: 'fatal' })
+    await eventually(async () => {
+      const { candles } = await live(1, { read: 'candles', instrument: 'CCC-USD' })
+      const months = candles.filter(([index]) => INTERVALS[index] === '1M')
+      assert.deepEqual(months.at(-1)?.[1], gathered('1M', secondsOf('CCC-USD')).map(lineOf).at(-1))
+    }, WAIT_MS_MAX)
+    await end(other, 'SIGTERM')
+    await another('- 1')
+  })
+
   describe('are asked for', () => {
     before(async () => {
       start('stats-asked')

@@ -1,5 +1,5 @@
 import type { Pool, PoolConnection, Row } from '#mesh/mysql.ts'
-import { loadPositions, NOTHING_WRITTEN } from '#mesh/projection/positions.ts'
+import { loadPositions, NOTHING_WRITTEN, type Progress } from '#mesh/projection/positions.ts'
 import { INTERVALS } from '#mesh/protocol/stats.ts'
 import { Projection } from '#mesh/subjects.ts'
 import { type Candle, startBefore } from './domain/candles.ts'
@@ -10,7 +10,8 @@ import { LiveMarket } from './domain/live-market.ts'
 const MARKETS_AT_ONCE = 50
 
 export interface StoredSlot {
-  readonly afterFrame: number
+  /** Up to where the markets are made of the log. */
+  readonly progress: Progress
   readonly markets: Map<string, LiveMarket>
 }
 
@@ -38,7 +39,7 @@ interface MarketRow {
 }
 
 async function loadMarkets(connection: PoolConnection, slot: number, nowS: number): Promise<StoredSlot> {
-  const { frameSequence } = (await loadPositions(connection, Projection.candles)).get(slot) ?? NOTHING_WRITTEN
+  const progress = (await loadPositions(connection, Projection.candles)).get(slot) ?? NOTHING_WRITTEN
   const [rows] = await connection.query<Row[]>(
     'SELECT instrument, trade_id, last_ticks, last_s FROM traded_markets WHERE slot = ? ORDER BY instrument',
     [slot],
@@ -53,7 +54,7 @@ async function loadMarkets(connection: PoolConnection, slot: number, nowS: numbe
   for (let from = 0; from < all.length; from += MARKETS_AT_ONCE) {
     await loadCandles(connection, all.slice(from, from + MARKETS_AT_ONCE), nowS, markets)
   }
-  return { afterFrame: frameSequence, markets }
+  return { progress, markets }
 }
 
 async function loadCandles(
