@@ -189,6 +189,14 @@ describe("the operator's page, in a browser on a running mesh", function () {
     await page.getByText(/^(Snapshot of definitions 0 taken|.*nothing new)/i).waitFor({ state: 'attached' })
   })
 
+  it('fits every width in between', async () => {
+    await using opened = await asAdmin()
+    for (const width of [320, 640, 1024, 1210]) {
+      await opened.page.setViewportSize({ width, height: 900 })
+      await assertFits(opened.page)
+    }
+  })
+
   it('shows the last alarms as they were said, and what an instance says of itself', async () => {
     const redis = new Redis(mesh.servers.redis.url)
     const alarm: Alarm = {
