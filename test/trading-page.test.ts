@@ -357,6 +357,23 @@ describe('The page to trade on, in Chromium through Traefik', function () {
     await shows(page.locator('#available'), '70 USDT')
   })
 
+  it('loads itself again where a part of it did not arrive', async () => {
+    await using opened = await openPage(browser, 'about:blank')
+    const { page } = opened
+    // Asked for early, and once more when it is needed; the third time is that of the page that was loaded again.
+    const asked = new Map<string, number>()
+    await page.route(/\/(?:decimal|lightweight-charts)\.js/, async (route) => {
+      const [name = ''] = /[a-z-]+\.js/.exec(route.request().url()) ?? []
+      asked.set(name, (asked.get(name) ?? 0) + 1)
+      if ((asked.get(name) ?? 0) <= 2) await route.abort('connectionreset')
+      else await route.continue()
+    })
+    await page.goto(traefik.url, { waitUntil: 'commit' })
+    await page.locator('#banner', { hasText: 'did not arrive' }).waitFor({ state: 'visible' })
+    await isLive(page)
+    await page.locator('#chart canvas').first().waitFor({ state: 'visible' })
+  })
+
   it('lets no text become HTML, and nothing out to another host', async () => {
     await using opened = await openPage(browser, traefik.url)
     const { page } = opened

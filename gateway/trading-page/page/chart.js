@@ -6,6 +6,7 @@ import { compact, grouped, padded } from './format.js'
 
 /** With fewer candles left of what is seen, older ones are asked for. */
 const OLDER_BELOW = 20
+const AGAIN_MS = 2_000
 /** Own orders that are drawn as lines, at most. */
 const LINES_MAX = 20
 
@@ -39,11 +40,7 @@ export class Chart {
 
   /** The library is large: the page is there before it. */
   async start() {
-    /** @type {typeof import('lightweight-charts')} */
-    const { CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries } = await import(
-      // @ts-expect-error -- served from its package under this name
-      './lightweight-charts.js'
-    )
+    const { CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries } = await library()
     this.#chart = createChart(byId('chart'), {
       autoSize: true,
       layout: {
@@ -208,6 +205,18 @@ export class Chart {
         ? ''
         : `O ${price(candle.open)}  H ${price(candle.high)}  L ${price(candle.low)}  C ${price(candle.close)}  Vol ${compact(candle.volume)}`
     say(byId('chart-legend'), text)
+  }
+}
+
+/** @returns {Promise<typeof import('lightweight-charts')>} */
+async function library() {
+  for (let tries = 0; ; tries++) {
+    try {
+      // Browsers may remember that a module did not arrive, by its whole address.
+      return await import(tries === 0 ? './lightweight-charts.js' : `./lightweight-charts.js?${tries}`)
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
+    }
   }
 }
 
