@@ -13,7 +13,8 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
-import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
+import { defaultResource, type Resource, resourceFromAttributes } from '@opentelemetry/resources'
+import { NodeSDK } from '@opentelemetry/sdk-node'
 import { AlwaysOnSampler, BatchSpanProcessor, type IdGenerator, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Logger } from 'pino'
 import { VERSION } from '../version.ts'
@@ -41,25 +42,25 @@ export function createTelemetry(
   const clock = createFineClock()
   const ids = new GivenIds()
   const processor = new BatchSpanProcessor({ exporter: new OTLPTraceExporter(), ...QUEUE })
-  const tracers = new Map<string, Tracer>()
+  // What is sampled was decided at the edge, and its ids with it.
+  const common = { idGenerator: ids, sampler: new AlwaysOnSampler(), spanProcessors: [processor] }
+  const sdk = new NodeSDK({
+    ...common,
+    resource: resourceOf(service.name, { 'service.instance.id': service.instanceId }),
+    autoDetectResources: false,
+    // Metrics are Prometheus', logs are pino's, and contexts travel beside the items.
+    metricReaders: [],
+    logRecordProcessors: [],
+    instrumentations: [],
+    textMapPropagator: null,
+  })
+  sdk.start()
+  const tracers = new Map<string, Tracer>([[service.name, trace.getTracer('exchange-mesh', VERSION)]])
   /** A trace that is written afterwards has spans of other services. */
   const tracerOf = (name: string): Tracer => {
     let tracer = tracers.get(name)
     if (tracer === undefined) {
-      const provider = new TracerProvider({
-        idGenerator: ids,
-        sampler: new AlwaysOnSampler(),
-        spanProcessors: [processor],
-        resource: defaultResource().merge(
-          resourceFromAttributes({
-            'service.name': name,
-            'service.namespace': 'exchange',
-            'service.version': VERSION,
-            ...(name === service.name ? { 'service.instance.id': service.instanceId } : {}),
-          }),
-        ),
-      })
-      tracer = provider.getTracer('exchange-mesh', VERSION)
+      tracer = new TracerProvider({ ...common, resource: resourceOf(name) }).getTracer('exchange-mesh', VERSION)
       tracers.set(name, tracer)
     }
     return tracer
@@ -98,10 +99,20 @@ export function createTelemetry(
     run: (active, work) => running.run(active, work),
     stop: async () => {
       clock.stop()
-      await Promise.race([processor.shutdown().catch(() => {}), sleep(STOP_MS_MAX)])
+      await Promise.race([sdk.shutdown().catch(() => {}), sleep(STOP_MS_MAX)])
     },
   }
 }
+
+const resourceOf = (name: string, more: Readonly<Record<string, string>> = {}): Resource =>
+  defaultResource().merge(
+    resourceFromAttributes({
+      'service.name': name,
+      'service.namespace': 'exchange',
+      'service.version': VERSION,
+      ...more,
+    }),
+  )
 
 /** Ids are made before their spans are. */
 class GivenIds implements IdGenerator {
