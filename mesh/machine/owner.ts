@@ -113,6 +113,8 @@ export class SlotOwner<State, Item, Event> {
   #pairsDoubt = false
   #streamCreated = ''
   #lastReceived: Received | undefined
+  /** How often the connection was lost since the slot is looked after here. */
+  #lossesCount = 0
   /** What was received last when the connection broke, and since then, until the log was held against it. */
   #toVerify: Received[] | undefined
   readonly #barriers: {
@@ -142,6 +144,20 @@ export class SlotOwner<State, Item, Event> {
    * What the log caused and the targets do not have yet is kept, and leaves with the first frame.
    */
   async recover(): Promise<void> {
+    this.#countLosses()
+    for (;;) {
+      const lossesCount = this.#lossesCount
+      try {
+        return await this.#recoverOnce()
+      } catch (error) {
+        // Half of it may have been read from the log before, and half from the one after.
+        if (!(error instanceof SlotHalt) || lossesCount === this.#lossesCount || this.#stopped) throw error
+        this.#log.warn({ err: error }, 'the connection was lost in the recovery, which begins anew')
+      }
+    }
+  }
+
+  async #recoverOnce(): Promise<void> {
     const startedAt = this.#time.nowMs()
     const { rules, observe } = this.#options
     this.#streamCreated = (await this.#info(this.#stream)).created
@@ -628,6 +644,15 @@ export class SlotOwner<State, Item, Event> {
         from += chunk.length
       }
     }
+  }
+
+  #countLosses(): void {
+    void (async () => {
+      for await (const status of this.#service.nats.status()) {
+        if (this.#stopped) return
+        if (status.type === 'disconnect') this.#lossesCount++
+      }
+    })()
   }
 
   #watchConnection(): void {
