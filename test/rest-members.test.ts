@@ -292,12 +292,10 @@ describe('REST: members, sessions and tokens, through two gateways and two auths
       const unwanted = { email: 'unwanted@example.com', password: PASSWORD }
       await anyone.refused([403, 'email_denied', 'email'], 'POST', '/members', unwanted)
       const { denials } = await admin.ok('GET', '/admin/denials')
+      // The newest first, to about a second: their ids are of two instances.
       assert.deepEqual(
-        denials.map((one: { memberId: string; email: string; reason: string }) => [one.memberId, one.email]),
-        [
-          [null, 'unwanted@example.com'],
-          [id, null],
-        ],
+        new Set(denials.map((one: { memberId: string | null; email: string | null }) => one.email ?? one.memberId)),
+        new Set(['unwanted@example.com', id]),
       )
       await admin.ok('DELETE', `/admin/denials?memberId=${id}`)
       await soon(async () => anyone.as((await logIn(email)).accessToken).ok('GET', '/accounts'))
