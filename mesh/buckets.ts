@@ -56,7 +56,7 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
   }
 
   const follow = async (signal: AbortSignal): Promise<void> => {
-    const kv = await streams.bucket(bucket, replicas)
+    const kv = await within(streams.bucket(bucket, replicas))
     const { created, state } = await bucketInfo(streams, bucket)
     const fresh = new Map<string, string>()
     let isLoaded = false
@@ -67,7 +67,11 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
       applied = Math.max(applied, state.last_seq)
       replaceAll(fresh)
     }
-    const watch = await kv.watch()
+    const watching = kv.watch()
+    const watch = await within(watching).catch((error: unknown) => {
+      void watching.then((late) => late.stop()).catch(() => {})
+      throw error
+    })
     const stop = () => watch.stop()
     signal.addEventListener('abort', stop)
     const apply = (key: string, value: string | undefined, left: number | undefined): void => {
@@ -102,9 +106,15 @@ export function followBucket({ nats, bucket, replicas, log, changed }: BucketFol
     } finally {
       signal.removeEventListener('abort', stop)
       watch.stop()
-      await reading
+      await Promise.race([reading, sleep(time, ANSWER_MS_MAX)])
     }
   }
+  /** While a connection comes and goes, an answer may stay away for good. */
+  const within = <T>(answer: Promise<T>): Promise<T> =>
+    Promise.race([
+      answer,
+      sleep(time, OUT_OF_TOUCH_MS).then(() => Promise.reject(new Error(`No answer within ${OUT_OF_TOUCH_MS} ms.`))),
+    ])
 
   void (async () => {
     while (!closed && !nats.isClosed()) {

@@ -23,6 +23,8 @@ interface Alive {
 /** An instance that was not heard of for so long is taken for dead. By this process's own monotonic clock. */
 const SILENT_MS_MAX = 1_200
 const DECIDE_MS = 100
+/** A look comes so much later than the one before only where the process stood still. */
+const OWN_PAUSE_MS = 600
 /** A newcomer gets slots of others only when it has been there for so long, so that a crash loop moves nothing. */
 const SETTLED_MS = 2_000
 
@@ -78,6 +80,7 @@ class LeaseTable implements Leases {
   readonly #time: Time
   readonly #timers: (() => void)[]
   readonly #startedAtMs: number
+  #lookedAtMs: number
   #stopped = false
   #leaving = false
 
@@ -93,6 +96,7 @@ class LeaseTable implements Leases {
     this.#nats = nats
     this.#time = timeOf(nats)
     this.#startedAtMs = this.#time.nowMs()
+    this.#lookedAtMs = this.#startedAtMs
     this.#kv = kv
     this.#view = view
     this.#log = log
@@ -108,6 +112,7 @@ class LeaseTable implements Leases {
       () => hearing.unsubscribe(),
       this.#time.every(ALIVE_MS, () => this.#beat()),
       this.#time.every(DECIDE_MS, () => {
+        this.#forgiveOwnPause(this.#time.nowMs())
         for (const each of [...wakes]) each()
       }),
     ]
@@ -206,12 +211,22 @@ class LeaseTable implements Leases {
   /** In the order of their names: all instances see the same. */
   #living(settledMs: number): [instance: string, following: ReadonlySet<number>][] {
     const nowMs = this.#time.nowMs()
+    this.#forgiveOwnPause(nowMs)
     const living: [string, ReadonlySet<number>][] = []
     for (const [instance, { sinceMs, atMs, following }] of this.#heard) {
-      if (nowMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
-      else if (instance === this.#instanceId || nowMs - sinceMs >= settledMs) living.push([instance, following])
+      if (instance === this.#instanceId) living.push([instance, following])
+      else if (nowMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
+      else if (nowMs - sinceMs >= settledMs) living.push([instance, following])
     }
     return living.sort(([a], [b]) => (a < b ? -1 : 1))
+  }
+
+  /** Who stood still has heard of nobody meanwhile: what they said waits to be read, and they are not dead for that. */
+  #forgiveOwnPause(nowMs: number): void {
+    const pausedMs = nowMs - this.#lookedAtMs
+    this.#lookedAtMs = nowMs
+    if (pausedMs < OWN_PAUSE_MS) return
+    for (const heard of this.#heard.values()) heard.atMs += pausedMs
   }
 
   #lives(instance: string): boolean {
