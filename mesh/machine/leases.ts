@@ -20,11 +20,12 @@ interface Alive {
   readonly following: readonly number[]
 }
 
-/** An instance that was not heard of for so long is taken for dead. By this process's own monotonic clock. */
+/**
+ * An instance that was not heard of for so long is taken for dead: by this process's own monotonic clock, up to when it has last heard itself. Who
+ * stood still, or whose bus did, takes nobody for dead before that.
+ */
 const SILENT_MS_MAX = 1_200
 const DECIDE_MS = 100
-/** A look comes so much later than the one before only where the process stood still. */
-const OWN_PAUSE_MS = 600
 /** A newcomer gets slots of others only when it has been there for so long, so that a crash loop moves nothing. */
 const SETTLED_MS = 2_000
 
@@ -80,7 +81,8 @@ class LeaseTable implements Leases {
   readonly #time: Time
   readonly #timers: (() => void)[]
   readonly #startedAtMs: number
-  #lookedAtMs: number
+  /** When this instance has last heard itself through the bus. What it has not heard until then was not said. */
+  #echoAtMs: number
   #stopped = false
   #leaving = false
 
@@ -96,7 +98,7 @@ class LeaseTable implements Leases {
     this.#nats = nats
     this.#time = timeOf(nats)
     this.#startedAtMs = this.#time.nowMs()
-    this.#lookedAtMs = this.#startedAtMs
+    this.#echoAtMs = this.#startedAtMs
     this.#kv = kv
     this.#view = view
     this.#log = log
@@ -112,7 +114,6 @@ class LeaseTable implements Leases {
       () => hearing.unsubscribe(),
       this.#time.every(ALIVE_MS, () => this.#beat()),
       this.#time.every(DECIDE_MS, () => {
-        this.#forgiveOwnPause(this.#time.nowMs())
         for (const each of [...wakes]) each()
       }),
     ]
@@ -198,35 +199,36 @@ class LeaseTable implements Leases {
     if (this.#nats.isClosed()) return
     const alive: Alive = { instance: this.#instanceId, following: [...this.#following] }
     this.#nats.publish(aliveSubject(this.#log), JSON.stringify(alive))
-    this.#hear(alive)
+    const self = this.#heard.get(this.#instanceId)
+    const nowMs = this.#time.nowMs()
+    this.#heard.set(this.#instanceId, {
+      sinceMs: self?.sinceMs ?? nowMs,
+      atMs: nowMs,
+      following: new Set(this.#following),
+    })
   }
 
   #hear({ instance, following }: Alive): void {
     const nowMs = this.#time.nowMs()
     const known = this.#heard.get(instance)
-    const isBack = known === undefined || nowMs - known.atMs > SILENT_MS_MAX
+    if (instance === this.#instanceId) {
+      this.#echoAtMs = nowMs
+      return
+    }
+    const isBack = known === undefined || this.#echoAtMs - known.atMs > SILENT_MS_MAX
     this.#heard.set(instance, { sinceMs: isBack ? nowMs : known.sinceMs, atMs: nowMs, following: new Set(following) })
   }
 
   /** In the order of their names: all instances see the same. */
   #living(settledMs: number): [instance: string, following: ReadonlySet<number>][] {
     const nowMs = this.#time.nowMs()
-    this.#forgiveOwnPause(nowMs)
     const living: [string, ReadonlySet<number>][] = []
     for (const [instance, { sinceMs, atMs, following }] of this.#heard) {
       if (instance === this.#instanceId) living.push([instance, following])
-      else if (nowMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
+      else if (this.#echoAtMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
       else if (nowMs - sinceMs >= settledMs) living.push([instance, following])
     }
     return living.sort(([a], [b]) => (a < b ? -1 : 1))
-  }
-
-  /** Who stood still has heard of nobody meanwhile: what they said waits to be read, and they are not dead for that. */
-  #forgiveOwnPause(nowMs: number): void {
-    const pausedMs = nowMs - this.#lookedAtMs
-    this.#lookedAtMs = nowMs
-    if (pausedMs < OWN_PAUSE_MS) return
-    for (const heard of this.#heard.values()) heard.atMs += pausedMs
   }
 
   #lives(instance: string): boolean {
@@ -246,7 +248,7 @@ class LeaseTable implements Leases {
     if (entry?.state === 'released' && entry.to !== undefined && this.#lives(entry.to))
       return entry.to === this.#instanceId
     if (entry?.state === 'held') {
-      const listenedMs = this.#time.nowMs() - this.#startedAtMs
+      const listenedMs = this.#echoAtMs - this.#startedAtMs
       if (listenedMs < SILENT_MS_MAX || this.#lives(entry.instance)) return false
     }
     return this.#preferred(slot, 0) === this.#instanceId

@@ -1,3 +1,5 @@
+import { mkdtempDisposableSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -50,10 +52,12 @@ const CALM_MS = 2_000
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { say, seed, rate, members } = options
   say('starting the mesh, its members and their money …')
+  using snapshots = mkdtempDisposableSync(join(tmpdir(), 'exchange-chaos-'))
   await using supervised = await startSupervised({
     scale: SCALE,
     syncInterval: options.syncInterval,
-    env: { LOG_LEVEL: 'warn', PASSWORD_COST_LOG2: '10', RATE_LOGIN: '1000:1000' },
+    // As in every mesh that npm start brings up: who starts anew begins with a snapshot.
+    env: { LOG_LEVEL: 'warn', PASSWORD_COST_LOG2: '10', RATE_LOGIN: '1000:1000', SNAPSHOT_DIR: snapshots.path },
   })
   await using crowd = await Crowd.gather(supervised, { members, rate, seed })
   say(`${members} members, ${rate} orders a second are asked for; seed ${seed}`)
