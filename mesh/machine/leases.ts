@@ -76,6 +76,7 @@ class LeaseTable implements Leases {
   readonly #instanceId: string
   readonly #logger: Logger
   readonly #wakes: Set<() => void>
+  /** The other instances. */
   readonly #heard = new Map<string, { sinceMs: number; atMs: number; following: ReadonlySet<number> }>()
   readonly #following = new Set<number>()
   readonly #time: Time
@@ -199,22 +200,15 @@ class LeaseTable implements Leases {
     if (this.#nats.isClosed()) return
     const alive: Alive = { instance: this.#instanceId, following: [...this.#following] }
     this.#nats.publish(aliveSubject(this.#log), JSON.stringify(alive))
-    const self = this.#heard.get(this.#instanceId)
-    const nowMs = this.#time.nowMs()
-    this.#heard.set(this.#instanceId, {
-      sinceMs: self?.sinceMs ?? nowMs,
-      atMs: nowMs,
-      following: new Set(this.#following),
-    })
   }
 
   #hear({ instance, following }: Alive): void {
     const nowMs = this.#time.nowMs()
-    const known = this.#heard.get(instance)
     if (instance === this.#instanceId) {
       this.#echoAtMs = nowMs
       return
     }
+    const known = this.#heard.get(instance)
     const isBack = known === undefined || this.#echoAtMs - known.atMs > SILENT_MS_MAX
     this.#heard.set(instance, { sinceMs: isBack ? nowMs : known.sinceMs, atMs: nowMs, following: new Set(following) })
   }
@@ -222,10 +216,9 @@ class LeaseTable implements Leases {
   /** In the order of their names: all instances see the same. */
   #living(settledMs: number): [instance: string, following: ReadonlySet<number>][] {
     const nowMs = this.#time.nowMs()
-    const living: [string, ReadonlySet<number>][] = []
+    const living: [string, ReadonlySet<number>][] = [[this.#instanceId, this.#following]]
     for (const [instance, { sinceMs, atMs, following }] of this.#heard) {
-      if (instance === this.#instanceId) living.push([instance, following])
-      else if (this.#echoAtMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
+      if (this.#echoAtMs - atMs > SILENT_MS_MAX) this.#heard.delete(instance)
       else if (nowMs - sinceMs >= settledMs) living.push([instance, following])
     }
     return living.sort(([a], [b]) => (a < b ? -1 : 1))

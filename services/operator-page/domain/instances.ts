@@ -1,14 +1,7 @@
 import type { Presence } from '#mesh/presence.ts'
 import { namedRanges } from './ranges.ts'
 
-export interface Instance {
-  readonly service: string
-  readonly instance: string
-  readonly version: string
-  readonly node: string
-  readonly host: string
-  readonly pid: number
-  readonly startedAt: string
+export interface Instance extends Omit<Presence, 'load' | 'health'> {
   readonly state: 'ready' | 'waiting' | 'gone'
   /** Checks of its health that fail. */
   readonly waitsFor: readonly string[]
