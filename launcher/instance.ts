@@ -6,7 +6,7 @@ import { OwnedProcess } from './servers/child-process.ts'
 import { projectDirectory } from './servers/directories.ts'
 import { freePort, loopback } from './servers/ports.ts'
 import { answersHttp } from './servers/probe.ts'
-import type { ServiceDefinition } from './services.ts'
+import { nodeFlags, type ServiceDefinition } from './services.ts'
 
 const stopMsMax = 10_000
 
@@ -46,7 +46,7 @@ export async function createInstance(options: InstanceOptions): Promise<Instance
   const owned = new OwnedProcess({
     name: instanceId,
     command: process.execPath,
-    args: [join(projectDirectory, service.script)],
+    args: [...nodeFlags(service), join(projectDirectory, service.script)],
     cwd: projectDirectory,
     env: { ...options.env, ...ports, SERVICE_NAME: service.name, INSTANCE_ID: instanceId },
     output: {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type OwnedProcess, startProcess } from '#launcher/servers/child-process.ts'
 import { freePort, loopback } from '#launcher/servers/ports.ts'
+import { nodeFlags, services } from '#launcher/services.ts'
 import { connectNats } from '#mesh/service.ts'
 import { startMariadb, startNats, startRedis } from '#mesh/testing/servers.ts'
 
@@ -70,6 +71,10 @@ const MORE_SERVICES = {
 const SCRIPTS = { ...SERVICES, ...MORE_SERVICES }
 type ServiceName = keyof typeof SCRIPTS
 
+/** As the launcher starts them. */
+const flagsOf = (name: ServiceName): readonly string[] =>
+  nodeFlags(services.find((one) => one.name === name) ?? { name })
+
 const ROOT = join(import.meta.dirname, '..', '..')
 const STARTS_MAX = 3
 const READY_MS_MAX = 60_000
@@ -131,7 +136,7 @@ export async function startMesh(options: TestMeshOptions = {}): Promise<TestMesh
       startProcess({
         name,
         command: process.execPath,
-        args: [join(ROOT, SCRIPTS[service])],
+        args: [...flagsOf(service), join(ROOT, SCRIPTS[service])],
         env: { ...env, ...more, ...ports, INSTANCE_ID: `${service}-${number}` },
         cwd: ROOT,
         output: { file: join(directory, `${name}.log`) },
