@@ -33,7 +33,8 @@ const CONNECTIONS = Number(values.connections ?? (values.quick ? 300 : 10_000))
 const INSTRUMENTS = Number(values.instruments ?? (values.quick ? 15 : 500))
 const MEASURED_MS = Number(values.seconds ?? (values.quick ? 4 : 20)) * 1_000
 const STORM_MS = values.quick ? 1_000 : 10_000
-const ORDERS_PER_SECOND = values.quick ? 100 : 500
+/** Spread over all instruments; on one. */
+const ORDERS_PER_SECOND = values.quick ? { spread: 80, one: 100 } : { spread: 400, one: 500 }
 const CLIENT_PROCESSES = 2
 const TRADERS = 50
 const WARM_MS = values.quick ? 1_000 : 3_000
@@ -80,7 +81,7 @@ const children = Array.from({ length: CLIENT_PROCESSES }, () =>
   fork(join(import.meta.dirname, 'client.ts'), { serialization: 'advanced' }),
 )
 try {
-  const spread = await measure('spread', watchers, instruments)
+  const spread = await measure('spread', watchers, instruments, ORDERS_PER_SECOND.spread)
   const storm = await reconnect()
   await askAll({ kind: 'disconnect' })
   await sleep(WARM_MS)
@@ -89,10 +90,12 @@ try {
     'one instrument',
     watchers.map((spec) => ({ ...spec, instrument: first })),
     [first],
+    ORDERS_PER_SECOND.one,
   )
   await askAll({ kind: 'disconnect' })
   const rows = [spread, one].map((run) => [
     run.name,
+    String(run.ordersPerSecond),
     String(run.deliveriesPerSecond),
     run.p50Ms.toFixed(1),
     run.p99Ms.toFixed(1),
@@ -101,7 +104,7 @@ try {
     String(run.dropped),
     String(run.gatewaysMb),
   ])
-  const head = ['', 'deliveries/s', 'p50 ms', 'p99 ms', 'age p99 ms', 'checksums', 'dropped', 'gateways MB']
+  const head = ['', 'orders/s', 'deliveries/s', 'p50 ms', 'p99 ms', 'age p99 ms', 'checksums', 'dropped', 'gateways MB']
   console.log(table([head, ...rows]))
   console.log(
     `storm: ${CONNECTIONS} connections within ${STORM_MS} ms were all served again after ${storm.readyMs} ms, ${storm.reloads} had to reload, ${storm.retried} had to connect again`,
@@ -153,7 +156,12 @@ function askAll<Result>(task: ClientTask): Promise<Result[]> {
 }
 
 /** Connects all clients, sends orders, and measures for a while. */
-async function measure(name: string, specs: readonly ClientSpec[], markets: readonly string[]) {
+async function measure(
+  name: string,
+  specs: readonly ClientSpec[],
+  markets: readonly string[],
+  ordersPerSecond: number,
+) {
   const shares = children.map((_, index) => specs.filter((_, at) => at % children.length === index))
   await Promise.all(
     children.map((child, index) =>
@@ -164,7 +172,7 @@ async function measure(name: string, specs: readonly ClientSpec[], markets: read
     urls: mesh.urls,
     members: traderMembers,
     markets,
-    perSecond: ORDERS_PER_SECOND,
+    ordersPerSecond,
   })
   await sleep(WARM_MS)
   const placedBefore = traders.placed

@@ -6,7 +6,8 @@ interface TradersOptions {
   readonly urls: readonly string[]
   readonly members: readonly SeededMember[]
   readonly markets: readonly string[]
-  readonly perSecond: number
+  /** Orders; the cancels come on top. */
+  readonly ordersPerSecond: number
 }
 
 const TURN_MS = 20
@@ -32,11 +33,12 @@ export class Traders implements AsyncDisposable {
     return traders
   }
 
-  async #send({ markets, perSecond }: TradersOptions): Promise<void> {
+  async #send({ markets, ordersPerSecond }: TradersOptions): Promise<void> {
     const beganAtMs = performance.now()
+    const commandsPerSecond = (ordersPerSecond * (ORDERS_BETWEEN + 1)) / ORDERS_BETWEEN
     let sent = 0
     while (!this.#isOver) {
-      const due = ((performance.now() - beganAtMs) / 1_000) * perSecond
+      const due = ((performance.now() - beganAtMs) / 1_000) * commandsPerSecond
       for (; sent < due; sent++) {
         const client = this.#clients[sent % this.#clients.length]
         if (client === undefined) return

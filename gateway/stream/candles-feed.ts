@@ -3,7 +3,7 @@ import { type CandleNews, type CandlesPush, INTERVALS } from '#mesh/protocol/sta
 import type { PublicChannel } from './channels.ts'
 import { type AskStats, type Feed, oneAtATime, Topics } from './public-feed.ts'
 import { candlesJson } from './public-json.ts'
-import type { Source, Topic } from './topic.ts'
+import { Pace, type Source, type Topic } from './topic.ts'
 
 /** Candles that are told at once, at most: whoever missed more reads them over HTTP. */
 const TOLD_MAX = 100
@@ -12,7 +12,7 @@ const KEPT = 2
 
 /** A market's candles of all intervals that somebody follows. */
 export class CandlesFeed implements Feed {
-  readonly #topics = new Topics()
+  readonly #topics: Topics
   readonly #market: Market
   readonly #ask: AskStats
   readonly #intervals = INTERVALS.map(() => new LatestCandles())
@@ -21,7 +21,8 @@ export class CandlesFeed implements Feed {
   #isKnown = false
   #number = 0
 
-  constructor(market: Market, ask: AskStats) {
+  constructor(market: Market, ask: AskStats, pace = new Pace()) {
+    this.#topics = new Topics(pace)
     this.#market = market
     this.#ask = ask
   }

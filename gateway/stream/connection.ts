@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { TObject } from 'typebox'
@@ -81,11 +82,27 @@ interface Message {
   readonly body: any
 }
 
+const joined = new Set<Socket>()
+
+/** All that is written to a socket in this turn of the event loop leaves as one write. */
+function joinWrites(socket: Socket): void {
+  if (joined.has(socket)) return
+  if (joined.size === 0) {
+    process.nextTick(() => {
+      for (const one of joined) one.uncork()
+      joined.clear()
+    })
+  }
+  joined.add(socket)
+  socket.cork()
+}
+
 /** One WebSocket: what it subscribes to, who it is, and what it may. */
 export class Connection implements Sink, PrivateSink {
   readonly id: string
   readonly address: string
   readonly #socket: WebSocket
+  readonly #tcp: Socket
   readonly #parts: ConnectionParts
   readonly #onClosed: () => void
   readonly #public = new Map<string, PublicChannel>()
@@ -103,6 +120,7 @@ export class Connection implements Sink, PrivateSink {
   constructor(id: string, socket: WebSocket, request: IncomingMessage, parts: ConnectionParts, onClosed: () => void) {
     this.id = id
     this.#socket = socket
+    this.#tcp = request.socket
     this.#parts = parts
     this.#onClosed = onClosed
     this.#rate = createBuckets(parts.limits.messages)
@@ -134,7 +152,9 @@ export class Connection implements Sink, PrivateSink {
 
   /** Public messages, which a full connection is not given. */
   send(message: Buffer): void {
-    if (!this.#isOver) this.#socket.send(message, TEXT)
+    if (this.#isOver) return
+    joinWrites(this.#tcp)
+    this.#socket.send(message, TEXT)
   }
 
   /** A message that is not left out: one that finds no room ends the connection. */

@@ -13,7 +13,7 @@ import type { LiveStatsRead, LiveStatsResult } from '#mesh/protocol/stats.ts'
 import { BookView } from './book-view.ts'
 import { DEPTHS, type PublicChannel } from './channels.ts'
 import { bboJson, bookChangeJson, bookSnapshotJson, tickerJson, tradesJson } from './public-json.ts'
-import { type Source, Topic } from './topic.ts'
+import { Pace, type Source, Topic } from './topic.ts'
 
 /** What a gateway knows of one thing that a market tells, and the topics that are made of it. */
 export interface Feed {
@@ -79,11 +79,16 @@ export function oneAtATime(run: () => Promise<void>): () => Promise<void> {
 /** Topics of one feed by the name of their channel. */
 export class Topics {
   readonly all = new Map<string, Topic>()
+  readonly #pace: Pace
+
+  constructor(pace: Pace) {
+    this.#pace = pace
+  }
 
   get(name: string, source: () => Source): Topic {
     let topic = this.all.get(name)
     if (topic === undefined) {
-      topic = new Topic(source())
+      topic = new Topic(source(), this.#pace)
       this.all.set(name, topic)
     }
     return topic
@@ -109,7 +114,7 @@ export class Topics {
 
 /** A market's book, for `orderbook` of all depths and for `bbo`. */
 export class BookFeed implements Feed {
-  readonly #topics = new Topics()
+  readonly #topics: Topics
   readonly #market: Market
   readonly #ask: Ask
   readonly #book = new DepthBook()
@@ -118,7 +123,8 @@ export class BookFeed implements Feed {
   #timeUs = 0
   readonly #sources: BookSource[] = []
 
-  constructor(market: Market, ask: Ask) {
+  constructor(market: Market, ask: Ask, pace = new Pace()) {
+    this.#topics = new Topics(pace)
     this.#market = market
     this.#ask = ask
   }
@@ -259,7 +265,7 @@ const TRADES_KEPT = 100
 const TRADES_TOLD_MAX = 1_000
 
 export class TradesFeed implements Feed {
-  readonly #topics = new Topics()
+  readonly #topics: Topics
   readonly #market: Market
   readonly #ask: Ask
   #told: PublicTrade[] = []
@@ -267,7 +273,8 @@ export class TradesFeed implements Feed {
   #isKnown = false
   #isLoading = true
 
-  constructor(market: Market, ask: Ask) {
+  constructor(market: Market, ask: Ask, pace = new Pace()) {
+    this.#topics = new Topics(pace)
     this.#market = market
     this.#ask = ask
   }
@@ -353,14 +360,15 @@ export class TradesFeed implements Feed {
 }
 
 export class TickerFeed implements Feed {
-  readonly #topics = new Topics()
+  readonly #topics: Topics
   readonly #market: Market
   readonly #ask: AskStats
   #latest: TickerPush | undefined
   #latestVersion = 0
   #told: { readonly version: number; readonly ticker: TickerPush } | undefined
 
-  constructor(market: Market, ask: AskStats) {
+  constructor(market: Market, ask: AskStats, pace = new Pace()) {
+    this.#topics = new Topics(pace)
     this.#market = market
     this.#ask = ask
   }

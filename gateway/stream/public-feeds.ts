@@ -9,7 +9,7 @@ import { marketNamed } from '../endpoints/parameters.ts'
 import { CandlesFeed } from './candles-feed.ts'
 import type { PublicChannel, PublicKind } from './channels.ts'
 import { BookFeed, type Feed, TickerFeed, TradesFeed } from './public-feed.ts'
-import type { Sink } from './topic.ts'
+import { Pace, type Sink } from './topic.ts'
 
 /** What markets tell, asked of its pusher only while one of this gateway's connections follows it. */
 export interface PublicFeeds {
@@ -55,6 +55,13 @@ class Closed extends Error {
 
 export function createPublicFeeds(nats: NatsConnection, definitions: Definitions, log: Logger): PublicFeeds {
   const all = new Map<string, Followed>()
+  /** By instrument. Whoever follows a market's book mostly follows its trades as well. */
+  const paces = new Map<string, Pace>()
+  const paceOf = (instrument: string): Pace => {
+    const pace = paces.get(instrument) ?? new Pace()
+    paces.set(instrument, pace)
+    return pace
+  }
   const keyOf = ({ kind, instrument }: PublicChannel): string => pushSubject(PUSHED[kind][1], instrument)
 
   const load = (followed: Followed): void => {
@@ -76,7 +83,7 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
         }
       }
     }
-    const feed = feedOf(channel.kind, market, ask)
+    const feed = feedOf(channel.kind, market, ask, paceOf(instrument))
     const subscription = nats.subscribe(keyOf(channel), {
       callback: (error, message) => {
         if (error === null) feed.take(message.json())
@@ -161,16 +168,16 @@ export function createPublicFeeds(nats: NatsConnection, definitions: Definitions
 
 type Sequences = { readonly sequences: readonly (readonly [sequence: number, tradeId: number])[] }
 
-function feedOf(kind: PublicKind, market: Market, ask: <Result>(read: object) => Promise<Result>): Feed {
+function feedOf(kind: PublicKind, market: Market, ask: <Result>(read: object) => Promise<Result>, pace: Pace): Feed {
   switch (kind) {
     case 'orderbook':
     case 'bbo':
-      return new BookFeed(market, ask)
+      return new BookFeed(market, ask, pace)
     case 'trades':
-      return new TradesFeed(market, ask)
+      return new TradesFeed(market, ask, pace)
     case 'ticker':
-      return new TickerFeed(market, ask)
+      return new TickerFeed(market, ask, pace)
     case 'candles':
-      return new CandlesFeed(market, ask)
+      return new CandlesFeed(market, ask, pace)
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { eventually } from '../../test/support/eventually.ts'
-import { type Sink, Topic } from './topic.ts'
+import { Pace, type Sink, Topic } from './topic.ts'
 
 /** A number that grows; clients keep adding what they are told. */
 class Counter {
@@ -33,7 +33,7 @@ class Client implements Sink {
 describe('a topic', () => {
   it('gives everything first, then what is new, several changes as one', async () => {
     const counter = new Counter()
-    const topic = new Topic(counter)
+    const topic = new Topic(counter, new Pace())
     const client = new Client()
     topic.add(client)
     for (let step = 0; step < 10; step++) {
@@ -47,7 +47,7 @@ describe('a topic', () => {
 
   it('leaves out who has no room, and gives him everything anew when he has: never a change that does not follow', async () => {
     const counter = new Counter()
-    const topic = new Topic(counter)
+    const topic = new Topic(counter, new Pace())
     const [fast, slow] = [new Client(), new Client()]
     topic.add(fast)
     topic.add(slow)
@@ -71,7 +71,7 @@ describe('a topic', () => {
   it('tells who came before anything was known', async () => {
     const counter = new Counter()
     counter.isKnown = false
-    const topic = new Topic(counter)
+    const topic = new Topic(counter, new Pace())
     const client = new Client()
     topic.add(client)
     assert.deepEqual(client.messages, [])
@@ -83,7 +83,7 @@ describe('a topic', () => {
 
   it('tells thousands in turns, those who come and go meanwhile too', async () => {
     const counter = new Counter()
-    const topic = new Topic(counter)
+    const topic = new Topic(counter, new Pace())
     const clients = Array.from({ length: 3_000 }, () => new Client())
     for (const client of clients) topic.add(client)
     counter.value = 1
@@ -102,5 +102,29 @@ describe('a topic', () => {
       for (const client of [...clients, late]) assert.equal(client.value, 21)
     })
     topic.close()
+  })
+
+  it('tells of several topics in one turn those who follow them all', async () => {
+    const pace = new Pace()
+    const counters = [new Counter(), new Counter()]
+    const topics = counters.map((counter) => new Topic(counter, pace))
+    const turns: string[] = []
+    let turn = 0
+    const clients = Array.from({ length: 1_200 }, (_, client) =>
+      counters.map((_, topic) => {
+        const told = { isFull: false, isOpen: true, send: () => void turns.push(`${client} ${turn}`) }
+        topics[topic]?.add(told)
+        return told
+      }),
+    )
+    assert.equal(turns.length, 2 * clients.length)
+    turns.length = 0
+    for (const counter of counters) counter.value = 1
+    for (const topic of topics) topic.touch()
+    const turning = setInterval(() => turn++, 0)
+    await eventually(() => assert.equal(turns.length, 2 * clients.length))
+    clearInterval(turning)
+    assert.equal(new Set(turns).size, clients.length)
+    for (const topic of topics) topic.close()
   })
 })

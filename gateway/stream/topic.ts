@@ -21,15 +21,82 @@ interface Follower {
 }
 
 const NOTHING = -1
-/** Between two messages to the same followers, at least, in milliseconds. */
+/** Between two rounds, at least, in milliseconds. */
 const SPACING_MS_MIN = 10
-/** A round of messages is followed by a pause of so many times as long: the more there are to be told, the more is conflated. */
-const PAUSE_FACTOR = 3
+/** A round is followed by a pause of so many times as long: the more there are to be told, the more is conflated. */
+const PAUSE_FACTOR = 1.5
 const SPACING_MS_MAX = 1_000
-/** Followers that are told in one turn of the event loop. */
+/** Followers of each topic that are told in one turn of the event loop. */
 const ROUND = 500
 /** How soon one who is behind is looked at again, in milliseconds. */
 const LOOK_MS = 100
+
+/**
+ * The rounds of topics that mostly have the same followers, as those of one market. What they have to tell is told together, so
+ * that it reaches a connection as one write.
+ */
+export class Pace {
+  readonly #touched = new Set<Topic>()
+  #isBusy = false
+  #spacingMs = SPACING_MS_MIN
+  #toldAtMs = Number.NEGATIVE_INFINITY
+  #timer: NodeJS.Timeout | undefined
+
+  touch(topic: Topic): void {
+    this.#touched.add(topic)
+    this.#goOn()
+  }
+
+  /** It has nothing to tell any more. */
+  leave(topic: Topic): void {
+    this.#touched.delete(topic)
+    if (this.#touched.size > 0) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #goOn(): void {
+    if (this.#isBusy || this.#timer !== undefined || this.#touched.size === 0) return
+    const waitMs = Math.max(0, this.#toldAtMs + this.#spacingMs - performance.now())
+    this.#timer = setTimeout(() => void this.#tell(), waitMs)
+  }
+
+  async #tell(): Promise<void> {
+    this.#timer = undefined
+    const topics = [...this.#touched].filter((topic) => topic.begin())
+    this.#touched.clear()
+    if (topics.length > 0) {
+      this.#isBusy = true
+      await this.#round(topics)
+      this.#isBusy = false
+    }
+    this.#goOn()
+  }
+
+  async #round(topics: readonly Topic[]): Promise<void> {
+    const beganAtMs = performance.now()
+    let busyMs = 0
+    for (let left = topics; ; ) {
+      const turnAtMs = performance.now()
+      left = left.filter((topic) => topic.tellSome(ROUND))
+      busyMs += performance.now() - turnAtMs
+      if (left.length === 0) break
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#toldAtMs = performance.now()
+    const tookMs = Math.max(busyMs, (this.#toldAtMs - beganAtMs) / 2)
+    this.#spacingMs = Math.min(SPACING_MS_MAX, Math.max(SPACING_MS_MIN, PAUSE_FACTOR * tookMs))
+  }
+}
+
+/** A message that brings those at one version to another, and whom it is still to be given. */
+interface Round {
+  readonly from: number
+  readonly to: number
+  readonly message: Buffer
+  readonly followers: Iterator<Follower>
+  isOneBehind: boolean
+}
 
 /**
  * Tells all followers the same, each message made once. What happens while a round is under way, or too soon after it, is one message
@@ -38,16 +105,14 @@ const LOOK_MS = 100
  */
 export class Topic {
   readonly #source: Source
+  readonly #pace: Pace
   readonly #followers = new Map<Sink, Follower>()
-  #isBusy = false
-  #isDirty = false
-  #spacingMs = SPACING_MS_MIN
-  #toldAtMs = Number.NEGATIVE_INFINITY
-  #timer: NodeJS.Timeout | undefined
+  #round: Round | undefined
   #behind: NodeJS.Timeout | undefined
 
-  constructor(source: Source) {
+  constructor(source: Source, pace: Pace) {
     this.#source = source
+    this.#pace = pace
   }
 
   get count(): number {
@@ -66,61 +131,41 @@ export class Topic {
 
   /** There is something new. */
   touch(): void {
-    this.#isDirty = true
-    if (this.#isBusy || this.#timer !== undefined) return
-    const waitMs = Math.max(0, this.#toldAtMs + this.#spacingMs - performance.now())
-    this.#timer = setTimeout(() => void this.#tell(), waitMs)
+    this.#pace.touch(this)
   }
 
   close(): void {
     this.#followers.clear()
-    clearTimeout(this.#timer)
+    this.#pace.leave(this)
     clearTimeout(this.#behind)
   }
 
-  async #tell(): Promise<void> {
-    this.#timer = undefined
-    this.#isDirty = false
+  /** A round begins, if there is news. @returns whether it does */
+  begin(): boolean {
     const news = this.#source.news()
-    if (news !== undefined) {
-      this.#isBusy = true
-      await this.#round(news)
-      this.#isBusy = false
-    }
-    if (this.#isDirty) this.touch()
+    if (news === undefined) return false
+    const { from, to, text } = news
+    this.#round = { from, to, message: Buffer.from(text), followers: this.#followers.values(), isOneBehind: false }
+    return true
   }
 
-  async #round({
-    from,
-    to,
-    text,
-  }: {
-    readonly from: number
-    readonly to: number
-    readonly text: string
-  }): Promise<void> {
-    const beganAtMs = performance.now()
-    const message = Buffer.from(text)
-    let busyMs = 0
-    let turnAtMs = beganAtMs
-    let told = 0
-    let isOneBehind = false
-    for (const follower of this.#followers.values()) {
-      if (follower.version === from && !follower.sink.isFull) {
-        follower.sink.send(message)
-        follower.version = to
-      } else if (follower.version !== to) isOneBehind = true
-      if (++told % ROUND === 0) {
-        busyMs += performance.now() - turnAtMs
-        await new Promise((resolve) => setImmediate(resolve))
-        turnAtMs = performance.now()
+  /** Goes on with the round, for so many followers. @returns whether some are left */
+  tellSome(count: number): boolean {
+    const round = this.#round
+    if (round === undefined) return false
+    for (let told = 0; told < count; told++) {
+      const { value: follower, done } = round.followers.next()
+      if (done === true) {
+        this.#round = undefined
+        if (round.isOneBehind) this.#lookSoon()
+        return false
       }
+      if (follower.version === round.from && !follower.sink.isFull) {
+        follower.sink.send(round.message)
+        follower.version = round.to
+      } else if (follower.version !== round.to) round.isOneBehind = true
     }
-    this.#toldAtMs = performance.now()
-    busyMs += this.#toldAtMs - turnAtMs
-    const tookMs = Math.max(busyMs, (this.#toldAtMs - beganAtMs) / 2)
-    this.#spacingMs = Math.min(SPACING_MS_MAX, Math.max(SPACING_MS_MIN, PAUSE_FACTOR * tookMs))
-    if (isOneBehind) this.#lookSoon()
+    return true
   }
 
   /** Whether he has everything now. */
@@ -136,8 +181,9 @@ export class Topic {
   #lookSoon(): void {
     this.#behind ??= setTimeout(() => {
       this.#behind = undefined
-      const all = this.#isBusy ? undefined : this.#source.snapshot()
-      let isOneBehind = this.#isBusy || all === undefined
+      const isBusy = this.#round !== undefined
+      const all = isBusy ? undefined : this.#source.snapshot()
+      let isOneBehind = isBusy || all === undefined
       const message = all === undefined ? undefined : Buffer.from(all.text)
       for (const follower of this.#followers.values()) {
         if (all === undefined || message === undefined || follower.version === all.version) continue
