@@ -15,9 +15,30 @@ export interface ReplyListener {
 /** Resolution of the timeouts, in milliseconds: one timer for all who wait. */
 const SWEEP_MS = 100
 
+/**
+ * An entry forgets whom it served when it is over: a Map that grows and shrinks leaves its old tables behind, each of which holds the
+ * next one with all that was in it, and once the first is old nothing of them is freed before the next collection of everything.
+ */
+interface Waiting {
+  tell: (reply: Reply) => void
+  expired: (() => void) | undefined
+  readonly deadline: number
+}
+
+const nothing = (): void => {}
+
 export function createReplyListener(nats: Bus, instanceId: string): ReplyListener {
   const time = timeOf(nats)
-  const waiting = new Map<number, { tell: (reply: Reply) => void; expired?: () => void; deadline: number }>()
+  const waiting = new Map<number, Waiting>()
+  const end = (commandId: number): Waiting | undefined => {
+    const entry = waiting.get(commandId)
+    waiting.delete(commandId)
+    if (entry === undefined) return undefined
+    const ended = { ...entry }
+    entry.tell = nothing
+    entry.expired = undefined
+    return ended
+  }
   nats.subscribe(replySubject(instanceId), {
     callback: (error, message) => {
       if (error) return
@@ -26,11 +47,7 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
   })
   time.every(SWEEP_MS, () => {
     const now = time.nowMs()
-    for (const [commandId, entry] of waiting) {
-      if (entry.deadline > now || entry.expired === undefined) continue
-      waiting.delete(commandId)
-      entry.expired()
-    }
+    for (const [commandId, { deadline }] of waiting) if (deadline <= now) end(commandId)?.expired?.()
   })
 
   return {
@@ -39,13 +56,13 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
         waiting.set(commandId, {
           deadline: time.nowMs() + timeoutMs,
           tell: (reply) => {
-            waiting.delete(commandId)
+            end(commandId)
             resolve(reply)
           },
           expired: () => reject(new RpcError('reply_timeout', `No result within ${timeoutMs} ms.`)),
         })
       }),
-    on: (commandId, callback) => void waiting.set(commandId, { deadline: Number.POSITIVE_INFINITY, tell: callback }),
-    off: (commandId) => void waiting.delete(commandId),
+    on: (commandId, callback) => void waiting.set(commandId, { deadline: Number.POSITIVE_INFINITY, tell: callback, expired: undefined }),
+    off: (commandId) => void end(commandId),
   }
 }

@@ -33,12 +33,15 @@ interface Ack {
   readonly error?: { readonly err_code: number; readonly description: string }
 }
 
+/** It forgets whom it served when it is over, for the reason that stands in replies.ts. */
 interface Waiting {
   readonly subject: string
   readonly deadlineMs: number
-  readonly resolve: (sequence: number) => void
-  readonly reject: (error: Error) => void
+  resolve: (sequence: number) => void
+  reject: (error: Error) => void
 }
+
+const nothing = (): void => {}
 
 const SWEEP_MS = 100
 
@@ -54,6 +57,8 @@ export function createStore(nats: Bus, ackMsMax = 2_000): Store {
     if (entry === undefined) return
     waiting.delete(token)
     how(entry)
+    entry.resolve = nothing
+    entry.reject = nothing
   }
   const take = (message: BusMessage): void => {
     settle(message.subject.slice(inbox.length), (entry) => {
