@@ -62,7 +62,8 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
           expired: () => reject(new RpcError('reply_timeout', `No result within ${timeoutMs} ms.`)),
         })
       }),
-    on: (commandId, callback) => void waiting.set(commandId, { deadline: Number.POSITIVE_INFINITY, tell: callback, expired: undefined }),
+    on: (commandId, callback) =>
+      void waiting.set(commandId, { deadline: Number.POSITIVE_INFINITY, tell: callback, expired: undefined }),
     off: (commandId) => void end(commandId),
   }
 }
