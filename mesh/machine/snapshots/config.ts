@@ -15,7 +15,7 @@ export interface SnapshotConfig {
 }
 
 /**
- * `SNAPSHOT_DIR`: without it there are none. `SNAPSHOT_ITEMS` (default 500 000), `SNAPSHOT_SECONDS` (3600), `SNAPSHOTS_KEPT` (2),
+ * `SNAPSHOT_DIR`: without it there are none. `SNAPSHOT_ITEMS` (default 20 000), `SNAPSHOT_SECONDS` (3600), `SNAPSHOTS_KEPT` (2),
  * `SNAPSHOT_UPLOAD_BYTES` per second (4 000 000).
  * @throws ConfigError
  */
@@ -24,7 +24,7 @@ export function snapshotConfig(env: Readonly<Record<string, string | undefined>>
     wholeNumber(name, env[name] || String(standard), min, max)
   const settings = {
     archiveDirectory: env.ARCHIVE_DIR || undefined,
-    everyItems: number('SNAPSHOT_ITEMS', 500_000, 1, 1_000_000_000),
+    everyItems: number('SNAPSHOT_ITEMS', 20_000, 1, 1_000_000_000),
     everySeconds: number('SNAPSHOT_SECONDS', 3_600, 1, 31_536_000),
     kept: number('SNAPSHOTS_KEPT', 2, 1, 100),
     uploadBytesPerSecond: number('SNAPSHOT_UPLOAD_BYTES', 4_000_000, 100_000, 10_000_000_000),

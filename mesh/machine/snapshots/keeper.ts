@@ -62,6 +62,8 @@ const failures = counter('exchange_slot_snapshot_failures_total', 'Snapshots tha
 const LOOK_MS = 1_000
 /** After one that failed. */
 const PAUSE_MS = 60_000
+/** After one that was taken so many times as long as it took: it costs a twentieth of a core, however large the state and the flow. */
+const REST_FACTOR = 20
 /** A worker that takes longer hangs. */
 const WORKER_MS_MAX = 3_600_000
 
@@ -147,21 +149,24 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
 
   follow(owned: () => Iterable<{ readonly slot: number; readonly itemsCount: number }>): void {
     const timer = setInterval(() => {
-      for (const { slot, itemsCount } of owned()) {
-        if (this.#isDue(slot, itemsCount)) void this.#take(slot).catch(() => {})
-      }
+      if (this.#busy.size > 0 || performance.now() < this.#notBeforeMs) return
+      const due = [...owned()]
+        .map((one) => ({ slot: one.slot, newItems: this.#dueItems(one) }))
+        .filter(({ newItems }) => newItems > 0)
+      const [longest] = due.sort((a, b) => b.newItems - a.newItems)
+      if (longest !== undefined) void this.#take(longest.slot).catch(() => {})
     }, LOOK_MS)
     timer.unref()
     this.#options.service.onStop(() => clearInterval(timer))
   }
 
-  #isDue(slot: number, itemsCount: number): boolean {
+  /** What the next snapshot of a slot would have that the newest has not; 0 while none is due. */
+  #dueItems({ slot, itemsCount }: { readonly slot: number; readonly itemsCount: number }): number {
     const { everyItems, everySeconds } = this.#options.config
-    const nowMs = performance.now()
-    if (this.#busy.has(slot) || nowMs < this.#notBeforeMs) return false
     const newest = this.#newest.get(slot) ?? { itemsCount: 0, atMs: this.#startedMs }
     const newItems = itemsCount - newest.itemsCount
-    return newItems >= everyItems || (newItems > 0 && nowMs - newest.atMs >= everySeconds * 1000)
+    const isOld = performance.now() - newest.atMs >= everySeconds * 1000
+    return newItems >= everyItems || isOld ? newItems : 0
   }
 
   async #now(slot: number): Promise<TakenSnapshot> {
@@ -183,8 +188,9 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
     this.#busy.set(slot, take)
     return take
       .then((taken) => {
-        this.#newest.set(slot, { itemsCount: taken.itemsCount, atMs: performance.now() })
-        const { name, bytes, ms } = taken
+        const { name, itemsCount, bytes, ms } = taken
+        this.#newest.set(slot, { itemsCount, atMs: performance.now() })
+        this.#notBeforeMs = performance.now() + REST_FACTOR * ms
         this.#shown.set(slot, { last: { name, at: new Date().toISOString(), bytes, ms } })
         this.#logger.info({ slot: sourceName(log, slot), ...taken }, 'snapshot taken')
         return taken
