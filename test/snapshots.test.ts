@@ -7,6 +7,7 @@ import { readSnapshotFile } from '#mesh/machine/snapshots/file.ts'
 import { callRpc } from '#mesh/rpc.ts'
 import { Log, SNAPSHOTS_STORE, slotSnapshotSubject } from '#mesh/subjects.ts'
 import { auditMesh } from '#services/audit/audit-mesh.ts'
+import { eventually } from './support/eventually.ts'
 import { SHAPE, TestMachines } from './support/machines.ts'
 
 interface Taken {
@@ -151,5 +152,26 @@ describe('snapshots', function () {
     assert.equal(difference, undefined)
     assert(logs.items > 1_000)
     assert.equal(SHAPE.accountSlots, 2)
+  })
+})
+
+describe('snapshots that nobody asks for', function () {
+  this.timeout(120_000)
+
+  it('are taken of every slot in its turn, with a rest between two', async () => {
+    await using machines = await TestMachines.start({ SNAPSHOT_ITEMS: '50' })
+    await machines.trade(400)
+    await eventually(() => {
+      for (const [service, log] of [
+        ['accounts', Log.accounts],
+        ['engine', Log.markets],
+      ] as const) {
+        const taken = machines.logged(service).filter(({ msg }) => msg === 'snapshot taken')
+        for (const slot of [0, 1]) assert(taken.some((one) => one.slot === `${log}-${slot}`))
+        const [first, second] = taken
+        const restMs = Number(second?.time) - Number(second?.ms) - Number(first?.time)
+        assert(restMs > 10 * Number(first?.ms), `${restMs} ms after one of ${String(first?.ms)} ms`)
+      }
+    }, 100_000)
   })
 })

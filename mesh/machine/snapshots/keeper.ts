@@ -62,7 +62,7 @@ const failures = counter('exchange_slot_snapshot_failures_total', 'Snapshots tha
 const LOOK_MS = 1_000
 /** After one that failed. */
 const PAUSE_MS = 60_000
-/** After one that was taken so many times as long as it took: it costs a twentieth of a core, however large the state and the flow. */
+/** After a worker, so many times as long as it ran: it costs a twentieth of a core, however large the state and the flow. */
 const REST_FACTOR = 20
 /** A worker that takes longer hangs. */
 const WORKER_MS_MAX = 3_600_000
@@ -190,7 +190,6 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       .then((taken) => {
         const { name, itemsCount, bytes, ms } = taken
         this.#newest.set(slot, { itemsCount, atMs: performance.now() })
-        this.#notBeforeMs = performance.now() + REST_FACTOR * ms
         this.#shown.set(slot, { last: { name, at: new Date().toISOString(), bytes, ms } })
         this.#logger.info({ slot: sourceName(log, slot), ...taken }, 'snapshot taken')
         return taken
@@ -228,6 +227,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       kept: config.kept,
       uploadBytesPerSecond: config.uploadBytesPerSecond,
     }
+    const beganMs = performance.now()
     return new Promise((resolve, reject) => {
       const worker = new Worker(module, { workerData: task, name: `snapshot of ${task.log}-${slot}` })
       const stop = (): void => void worker.terminate()
@@ -239,6 +239,8 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       })
       worker.on('error', reject)
       worker.on('exit', (code) => {
+        const endedMs = performance.now()
+        this.#notBeforeMs = Math.max(this.#notBeforeMs, endedMs + REST_FACTOR * (endedMs - beganMs))
         clearTimeout(timer)
         service.shutdown.removeEventListener('abort', stop)
         reject(new Error(`The worker has ended with ${code}, without a snapshot.`))
