@@ -41,7 +41,8 @@ try {
     const scale = Object.entries(step).map(([service, count]) => `${service}=${count}`)
     const beganMs = performance.now()
     const scales = scale.flatMap((one) => ['--scale', one])
-    const up = ['compose', 'up', '--detach', '--no-recreate', '--no-deps', ...scales, ...Object.keys(step)]
+    // The next step must not stop the only gateway that is ready.
+    const up = ['compose', 'up', '--wait', '--no-recreate', '--no-deps', ...scales, ...Object.keys(step)]
     await run('docker', up).catch(async (error: unknown) => {
       // A newcomer that a full machine kept silent for over a second starts anew, and compose takes it for broken meanwhile.
       console.log(`${scale.join(' ')}: asked for again, as the first time ${String(error).slice(0, ERROR_CHARS_MAX)}`)
