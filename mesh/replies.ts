@@ -30,14 +30,12 @@ const nothing = (): void => {}
 export function createReplyListener(nats: Bus, instanceId: string): ReplyListener {
   const time = timeOf(nats)
   const waiting = new Map<number, Waiting>()
-  const end = (commandId: number): Waiting | undefined => {
+  const forget = (commandId: number): void => {
     const entry = waiting.get(commandId)
+    if (entry === undefined) return
     waiting.delete(commandId)
-    if (entry === undefined) return undefined
-    const ended = { ...entry }
     entry.tell = nothing
     entry.expired = undefined
-    return ended
   }
   nats.subscribe(replySubject(instanceId), {
     callback: (error, message) => {
@@ -47,7 +45,11 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
   })
   time.every(SWEEP_MS, () => {
     const now = time.nowMs()
-    for (const [commandId, { deadline }] of waiting) if (deadline <= now) end(commandId)?.expired?.()
+    for (const [commandId, { deadline, expired }] of waiting) {
+      if (deadline > now) continue
+      forget(commandId)
+      expired?.()
+    }
   })
 
   return {
@@ -56,7 +58,7 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
         waiting.set(commandId, {
           deadline: time.nowMs() + timeoutMs,
           tell: (reply) => {
-            end(commandId)
+            forget(commandId)
             resolve(reply)
           },
           expired: () => reject(new RpcError('reply_timeout', `No result within ${timeoutMs} ms.`)),
@@ -64,6 +66,6 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
       }),
     on: (commandId, callback) =>
       void waiting.set(commandId, { deadline: Number.POSITIVE_INFINITY, tell: callback, expired: undefined }),
-    off: (commandId) => void end(commandId),
+    off: forget,
   }
 }
