@@ -21,8 +21,8 @@ interface Alive {
 }
 
 /**
- * An instance that was not heard of for so long is taken for dead: by this process's own monotonic clock, up to when it has last heard itself. Who
- * stood still, or whose bus did, takes nobody for dead before that.
+ * An instance that was not heard of for so long is taken for dead: by this process's own monotonic clock, without the times in which
+ * it did not hear itself. Who stood still, or whose bus did, takes nobody for dead for that.
  */
 const SILENT_MS_MAX = 1_200
 const DECIDE_MS = 100
@@ -31,16 +31,16 @@ const SETTLED_MS = 2_000
 
 /** The slots of one log, or of whatever else is shared out by name, among the instances that run it. */
 export interface Leases {
-  /** Resolves with the epoch when this instance may run the slot: nobody does, and it is this one's turn. */
-  acquire(slot: number): Promise<number>
+  /** Resolves with the epoch when this instance may run the slot: nobody does, and it is this one's turn. Never after the signal. */
+  acquire(slot: number, signal?: AbortSignal): Promise<number>
   /** Resolves when an instance that lives holds the slot, this one or another. */
   untilHeld(slot: number): Promise<void>
   /** Whether this instance holds it, as far as it knows. */
   holds(slot: number): boolean
   /** Whether another instance that lives holds it. Listens long enough to know who lives. */
   isOthers(slot: number): Promise<boolean>
-  /** `lost`: somebody else has taken it. `move`: it should go to another instance. Undefined when the process stops. */
-  untilGone(slot: number): Promise<'lost' | 'move' | undefined>
+  /** `lost`: somebody else has taken it. `move`: it should go to another instance. Undefined when the process stops, or at the signal. */
+  untilGone(slot: number, signal?: AbortSignal): Promise<'lost' | 'move' | undefined>
   /** Lets go of a slot, for whoever should have it; when this process stops, for one of the others. */
   release(slot: number): Promise<void>
   /** From here on every slot should go to the others. */
@@ -121,9 +121,9 @@ class LeaseTable implements Leases {
     this.#beat()
   }
 
-  async acquire(slot: number): Promise<number> {
+  async acquire(slot: number, signal?: AbortSignal): Promise<number> {
     for (;;) {
-      if (this.#stopped) return await new Promise(() => {})
+      if (this.#stopped || signal?.aborted) return await new Promise(() => {})
       const entry = this.#entry(slot)
       if (this.#mayTake(slot, entry)) {
         const epoch = (entry?.epoch ?? 0) + 1
@@ -156,9 +156,9 @@ class LeaseTable implements Leases {
     return entry?.state === 'held' && entry.instance !== this.#instanceId && this.#lives(entry.instance)
   }
 
-  async untilGone(slot: number): Promise<'lost' | 'move' | undefined> {
+  async untilGone(slot: number, signal?: AbortSignal): Promise<'lost' | 'move' | undefined> {
     for (;;) {
-      if (this.#stopped) return undefined
+      if (this.#stopped || signal?.aborted) return undefined
       const entry = this.#entry(slot)
       // A bucket that the server lost says nothing about who owns what.
       if (entry !== undefined && (entry.instance !== this.#instanceId || entry.state !== 'held')) return 'lost'
@@ -205,6 +205,9 @@ class LeaseTable implements Leases {
   #hear({ instance, following }: Alive): void {
     const nowMs = this.#time.nowMs()
     if (instance === this.#instanceId) {
+      const deafMs = nowMs - this.#echoAtMs - ALIVE_MS
+      // Whose signs were lost on the same way as this one's own is as alive as he was before.
+      if (deafMs > ALIVE_MS) for (const other of this.#heard.values()) other.atMs = Math.min(nowMs, other.atMs + deafMs)
       this.#echoAtMs = nowMs
       return
     }

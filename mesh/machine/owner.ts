@@ -33,14 +33,19 @@ import {
 import { SnapshotBroken } from './snapshots/file.ts'
 import { encodePairMessage, pairEndOf } from './wire.ts'
 
-/** Another process owns the slot now, or what is stored is not what was expected: recover from the log. */
-class StepDown extends Error {
-  override readonly name = 'StepDown'
+/** What is remembered here is not enough, or not right: the slot is to be recovered from its log. */
+export class StepDown extends Error {
+  override readonly name: string = 'StepDown'
 }
 
 /** What this follower has made of the log is not what the owner has stored: it must not take over. */
-class StandbyDiffers extends Error {
+class StandbyDiffers extends StepDown {
   override readonly name = 'StandbyDiffers'
+}
+
+/** Another instance has stored what comes next: it owns the slot, and all that is known here is still right. */
+class Superseded extends Error {
+  override readonly name = 'Superseded'
 }
 
 interface Received {
@@ -90,6 +95,8 @@ export class SlotOwner<State, Item, Event> {
   readonly #stream: string
   readonly #frames: string
   readonly #fail: (error: unknown) => void
+  /** Told when another instance is found to own the slot. */
+  #superseded: () => void = () => {}
 
   #mode: 'idle' | 'following' | 'owning' = 'idle'
   #queue: LogMessage[] = []
@@ -109,8 +116,8 @@ export class SlotOwner<State, Item, Event> {
   #frameSequence = 0
   /** Set by a reconnect: the log may have gone backwards. */
   #doubt = false
-  /** The same of what was stored in other logs. */
-  #pairsDoubt = false
+  /** The same of what was stored in other logs and in EVENTS. */
+  #storedDoubt = false
   #streamCreated = ''
   #lastReceived: Received | undefined
   /** How often the connection was lost since the slot is looked after here. */
@@ -159,10 +166,10 @@ export class SlotOwner<State, Item, Event> {
 
   async #recoverOnce(): Promise<void> {
     const startedAt = this.#time.nowMs()
-    const { rules, observe } = this.#options
+    const { rules } = this.#options
     this.#streamCreated = (await this.#info(this.#stream)).created
     const stored = await this.#storedPairs()
-    this.#startWith(new SlotFold(rules, this.#slot, stored, observe))
+    this.#startFromNothing(stored)
 
     const tail = await this.#streams.last(EVENTS_STREAM, this.#frames)
     const lastFrame = tail === undefined ? undefined : parseFrameHeader(tail.data)
@@ -193,15 +200,21 @@ export class SlotOwner<State, Item, Event> {
     this.#loop = this.#guard(this.#runFollowing())
   }
 
-  /** Becomes the owner: stores what was applied and is not stored yet, then goes on with what comes. */
-  async takeOver(): Promise<void> {
+  /**
+   * Becomes the owner: stores what was applied and is not stored yet, then goes on with what comes. The promise in the result is
+   * fulfilled when another instance is found to own the slot; no result when one does already. Then `follow` may come next.
+   */
+  async takeOver(): Promise<{ readonly superseded: Promise<void> } | undefined> {
     this.#mode = 'idle'
     this.#frameReader?.stop()
     this.#wake?.()
     await this.#loop
-    await this.#catchUp()
+    const { promise: superseded, resolve } = Promise.withResolvers<void>()
+    this.#superseded = resolve
+    if (!(await this.#unlessSuperseded(this.#catchUp())) || this.#stopped) return undefined
     this.#mode = 'owning'
     this.#loop = this.#guard(this.#runOwning())
+    return { superseded }
   }
 
   /** Ends after the frame under way; `follow` may come next. What comes later stays in the log. */
@@ -209,7 +222,7 @@ export class SlotOwner<State, Item, Event> {
     this.#mode = 'idle'
     this.#wake?.()
     await this.#loop
-    for (const { refuse } of this.#barriers.splice(0)) refuse(MOVES)
+    this.#refuseBarriers()
   }
 
   async stop(): Promise<void> {
@@ -219,7 +232,7 @@ export class SlotOwner<State, Item, Event> {
     await this.pause()
   }
 
-  async #guard(running: Promise<void>): Promise<void> {
+  async #guard(running: Promise<unknown>): Promise<void> {
     try {
       await running
     } catch (error) {
@@ -227,6 +240,20 @@ export class SlotOwner<State, Item, Event> {
       this.#reader?.stop()
       this.#frameReader?.stop()
       this.#fail(error)
+    }
+  }
+
+  async #unlessSuperseded(work: Promise<void>): Promise<boolean> {
+    try {
+      await work
+      return true
+    } catch (error) {
+      if (!(error instanceof Superseded)) throw error
+      this.#log.warn({ err: error }, 'another instance owns the slot')
+      this.#mode = 'idle'
+      this.#refuseBarriers()
+      this.#superseded()
+      return false
     }
   }
 
@@ -288,7 +315,7 @@ export class SlotOwner<State, Item, Event> {
 
   /** From the newest snapshot that leads there, else from the log's beginning. Returns the snapshot's name. */
   async #replayTo(lastFrame: FrameHeader, stored: ReadonlyMap<string, PairOut['stored']>): Promise<string | undefined> {
-    const { rules, observe, snapshots } = this.#options
+    const { snapshots } = this.#options
     for await (const snapshot of snapshots?.usable(this.#slot, lastFrame) ?? []) {
       try {
         this.#startWith(snapshot.restore(stored))
@@ -300,9 +327,15 @@ export class SlotOwner<State, Item, Event> {
       }
     }
     await snapshots?.none(this.#slot)
-    this.#startWith(new SlotFold(rules, this.#slot, stored, observe))
+    this.#startFromNothing(stored)
     await this.#replay(lastFrame)
     return undefined
+  }
+
+  #startFromNothing(stored: ReadonlyMap<string, PairOut['stored']>): void {
+    const { rules, observe, memory } = this.#options
+    memory?.unpack(this.#slot, undefined)
+    this.#startWith(new SlotFold(rules, this.#slot, stored, observe))
   }
 
   #startWith(fold: SlotFold<State, Item, Event>): void {
@@ -385,14 +418,16 @@ export class SlotOwner<State, Item, Event> {
     while (this.#mode === 'owning') {
       // At once, not at the next message: what comes at a sequence that was read already never gets here.
       if (this.#doubt) await this.#verifyLog()
-      if (this.#pairsDoubt) await this.#verifyPairs()
+      if (this.#storedDoubt) await this.#verifyStored()
       if (this.#open === undefined && this.#queue.length === 0) {
         await this.#sleep()
         continue
       }
       this.#applyQueue(Number.MAX_SAFE_INTEGER)
       this.#releaseBarriers()
-      await this.#storeAll(this.fold.takeDraft())
+      const draft = this.fold.takeDraft()
+      // Who follows keeps what he has not stored.
+      if (!(await this.#unlessSuperseded(this.#storeAll(draft)))) this.#keep(draft, false)
     }
   }
 
@@ -449,7 +484,7 @@ export class SlotOwner<State, Item, Event> {
 
   async #storeAll(draft: FrameDraft): Promise<void> {
     const frame = encodeFrame(headerOf(draft), draft.eventLines)
-    await Promise.all([this.#storeFrame(frame, draft), this.#storePairs()])
+    await both(this.#storeFrame(frame, draft), this.#storePairs())
     countFrame(this.#options.rules.log, this.#slot, draft.itemsCount)
     if (draft.traces !== undefined) this.fold.traces?.stored(draft.traces, draft.itemsCount)
     this.#sendReplies(draft.replies)
@@ -525,17 +560,20 @@ export class SlotOwner<State, Item, Event> {
       }
       this.fold.markStored(subject, end)
     }
-    const kept = this.#kept
-    this.#kept = []
-    const [next] = kept.filter((each) => !each.stored)
+    const next = this.#kept.find((each) => !each.stored)
     if (header !== undefined && next !== undefined && compare(next.draft.inFrom, header.inTo) <= 0) {
       throw new StepDown('The last frame ends within a message; recovering from the log.')
     }
     if (this.#hasUnsent()) await this.#storePairs()
-    for (const { draft, stored: isStored } of kept) {
-      if (isStored) this.#sendReplies(draft.replies)
-      else await this.#storeAll(draft)
+    for (let kept = this.#kept[0]; kept !== undefined; kept = this.#kept[0]) {
+      if (kept.stored) this.#sendReplies(kept.draft.replies)
+      else await this.#storeAll(kept.draft)
+      this.#kept.shift()
     }
+  }
+
+  #refuseBarriers(): void {
+    for (const { refuse } of this.#barriers.splice(0)) refuse(MOVES)
   }
 
   #releaseBarriers(): void {
@@ -565,7 +603,7 @@ export class SlotOwner<State, Item, Event> {
         if (tail !== undefined && sequence > this.#frameSequence) {
           const header = parseFrameHeader(tail.data)
           const mine = header.hash === draft.hash && compare(header.inTo, draft.inTo) === 0
-          if (!mine) throw new StepDown(`Frame ${sequence} is another owner's.`)
+          if (!mine) throw new Superseded(`Frame ${sequence} is another owner's.`)
           this.#frameSequence = sequence
           return
         }
@@ -614,7 +652,7 @@ export class SlotOwner<State, Item, Event> {
           continue
         }
         if (found.count !== end.count || found.hash !== end.hash)
-          throw new StepDown(`${pair.subject} has another owner.`)
+          throw new Superseded(`${pair.subject} has another owner.`)
         end = { ...found, sequence: tail?.seq ?? 0 }
       }
       pair.runs.push({ first, last: end.count, sequence: end.sequence })
@@ -663,7 +701,7 @@ export class SlotOwner<State, Item, Event> {
         this.#toVerify ??= this.#lastReceived === undefined ? [] : [this.#lastReceived]
         if (status.type !== 'reconnect') continue
         this.#doubt = true
-        this.#pairsDoubt = true
+        this.#storedDoubt = true
         this.#wake?.()
       }
     })()
@@ -717,9 +755,11 @@ export class SlotOwner<State, Item, Event> {
     }
   }
 
-  /** What other logs have lost before it was read there is sent again. */
-  async #verifyPairs(): Promise<void> {
-    this.#pairsDoubt = false
+  /** What other logs have lost before it was read there is sent again; a frame that is lost cannot be. @throws SlotHalt */
+  async #verifyStored(): Promise<void> {
+    this.#storedDoubt = false
+    const tail = await this.#lastPatiently(EVENTS_STREAM, this.#frames)
+    if ((tail?.seq ?? 0) < this.#frameSequence) throw framesLost(this.#frameSequence)
     for (const { subject, stored } of this.fold.pairsOut.values()) {
       if (stored.count === 0) continue
       const tail = await this.#lastPatiently(streamOfSubject(subject), subject)
@@ -789,6 +829,18 @@ function streamOfSubject(subject: string): string {
   const log = Object.values(Log).find((name) => subject.startsWith(`${name}.`))
   if (log === undefined) throw new Error(`${subject} is in no log`)
   return STREAM_OF_LOG[log]
+}
+
+/** Waits for both, also when one has failed: what is under way ends before anyone goes on. Throws what weighs more. */
+async function both(one: Promise<void>, other: Promise<void>): Promise<void> {
+  const outcomes = await Promise.allSettled([one, other])
+  const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
+  if (errors.length === 0) return
+  throw (
+    errors.find((error) => error instanceof SlotHalt) ??
+    errors.find((error) => !(error instanceof Superseded)) ??
+    errors[0]
+  )
 }
 
 const framesLost = (sequence: number): SlotHalt =>

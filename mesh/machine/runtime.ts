@@ -7,10 +7,11 @@ import { ALIVE_MS, Bucket, type Log, ownerSubject, slotReadSubject, sourceName }
 import { sleep } from '../time.ts'
 import { type Leases, openLeases } from './leases.ts'
 import { slotCollector } from './metrics.ts'
-import { SlotOwner } from './owner.ts'
+import { SlotOwner, StepDown } from './owner.ts'
 import type { Rules } from './rules.ts'
 import { SlotHalt, type SlotObserver } from './slot.ts'
 import type { SlotSnapshots } from './snapshots/keeper.ts'
+import type { SlotMemory } from './snapshots/machine.ts'
 
 /** What a machine needs of the process that it runs in. */
 export type MachineHost = Pick<Service, 'instanceId' | 'log' | 'onStop' | 'ready' | 'fail'> &
@@ -25,6 +26,8 @@ export interface SlotsOptions<State, Item, Event> {
   readonly shape: MeshShape
   /** Sees every event in order, also in a replay, for what is kept outside the state. */
   readonly observe?: SlotObserver<Event>
+  /** What that has kept. */
+  readonly memory?: SlotMemory
   /** Answers reads from memory. */
   readonly answerRead?: (slot: number, state: State, request: unknown, timeUs: number) => object
   /** Where recovery begins, and what is taken while the slots run. Without them it begins with the log. */
@@ -65,8 +68,9 @@ export interface HaltEntry {
 /** How often a halted slot is looked at again. */
 const HALTED_LOOK_MS = 1_000
 const RETRY_MS = 100
-/** A cleared slot's last owner starts anew at once, the others so much later: until then they run what else it had. */
-const OTHERS_AFTER_MS = 5_000
+/** Recoveries of a slot that may fail one after the other before the process starts anew: the bus may be away for a while. */
+const RECOVERIES_MAX = 10
+const RECOVERY_PAUSE_MS = 1_000
 
 /**
  * Runs a machine over its slots: recovers each from its log and follows it; owns those whose turn it is, stores their frames
@@ -108,6 +112,8 @@ class SlotRunner<State, Item, Event> {
   readonly #logger: Logger
   #state: SlotStatus['state'] = 'waiting'
   #owner: SlotOwner<State, Item, Event> | undefined
+  /** Ends when the slot is halted or recovered anew: what this instance has made of it is worth nothing then. */
+  #life = new AbortController()
   #epoch = 0
   #stopped = false
   /** Ends what makes this instance the owner in the eyes of others. */
@@ -147,7 +153,11 @@ class SlotRunner<State, Item, Event> {
       return
     }
     this.#enter('replaying')
-    const owner = new SlotOwner(this.#options, this.#slot, this.#logger, (error) => this.#fail(error))
+    const life = new AbortController()
+    const owner = new SlotOwner(this.#options, this.#slot, this.#logger, (error) => {
+      if (!life.signal.aborted) this.#fail(error)
+    })
+    this.#life = life
     this.#owner = owner
     try {
       await owner.recover()
@@ -160,8 +170,14 @@ class SlotRunner<State, Item, Event> {
     this.#enter('following')
     this.#leases.follows(this.#slot, true)
     const { promise: owning, resolve: owns } = Promise.withResolvers<void>()
-    this.#settled = owns
-    this.#live(owner).catch((error: unknown) => this.#fail(error))
+    const settled = this.#settled
+    this.#settled = () => {
+      settled()
+      owns()
+    }
+    this.#live(owner, life.signal).catch((error: unknown) => {
+      if (!life.signal.aborted) this.#fail(error)
+    })
     // Another one holds it, or this one does and has taken over; a slot that halts meanwhile is held too.
     await this.#leases.untilHeld(this.#slot)
     if (this.#leases.holds(this.#slot)) await owning
@@ -171,35 +187,51 @@ class SlotRunner<State, Item, Event> {
     this.#stopped = true
     await this.#owner?.stop()
     if (this.#retire !== undefined) await this.#leases.release(this.#slot)
-    this.#retire?.()
+    this.#endService()
   }
 
-  async #live(owner: SlotOwner<State, Item, Event>): Promise<void> {
-    while (!this.#stopped) {
-      this.#epoch = await this.#leases.acquire(this.#slot)
+  /** Owns the slot and follows it in turn. */
+  async #live(owner: SlotOwner<State, Item, Event>, signal: AbortSignal): Promise<void> {
+    const isOver = (): boolean => this.#stopped || signal.aborted
+    while (!isOver()) {
+      this.#epoch = await this.#leases.acquire(this.#slot, signal)
       if ((await this.#haltPatiently()) !== undefined) {
+        this.#life.abort()
         this.#settled()
         this.#enter('halted')
         return await this.#untilCleared()
       }
-      await owner.takeOver()
-      this.#enter('running')
-      this.#retire = this.#serve(owner)
-      this.#settled()
-      const gone = await this.#leases.untilGone(this.#slot)
-      if (gone === undefined || this.#stopped || this.#state === 'halted') return
-      if (gone === 'lost') {
-        await owner.assureLog()
-        throw new Error(`Slot ${this.#key} was taken by another instance.`)
-      }
-      await owner.pause()
-      await this.#leases.release(this.#slot)
-      if (this.status().state === 'halted') return
-      this.#retire?.()
-      this.#retire = undefined
-      this.#logger.info('slot handed over')
+      const owning = await owner.takeOver()
+      if (isOver()) return
+      if (owning !== undefined) await this.#own(owner, owning.superseded)
+      if (isOver()) return
       await owner.follow()
+      if (isOver()) return
       this.#enter('following')
+    }
+  }
+
+  /** Until the slot is another's, or should be. */
+  async #own(owner: SlotOwner<State, Item, Event>, superseded: Promise<void>): Promise<void> {
+    this.#enter('running')
+    this.#retire = this.#serve(owner)
+    this.#settled()
+    const gone = await this.#untilGone(superseded)
+    if (gone === undefined) return
+    if (gone === 'lost') this.#endService()
+    await owner.pause()
+    if (gone === 'move') await this.#leases.release(this.#slot)
+    this.#endService()
+    this.#logger.info({ gone }, gone === 'move' ? 'slot handed over' : 'slot was taken by another instance')
+  }
+
+  async #untilGone(superseded: Promise<void>): Promise<'lost' | 'move' | undefined> {
+    const enough = new AbortController()
+    const signal = AbortSignal.any([enough.signal, this.#life.signal])
+    try {
+      return await Promise.race([this.#leases.untilGone(this.#slot, signal), superseded.then((): 'lost' => 'lost')])
+    } finally {
+      enough.abort()
     }
   }
 
@@ -229,6 +261,11 @@ class SlotRunner<State, Item, Event> {
     }
   }
 
+  #endService(): void {
+    this.#retire?.()
+    this.#retire = undefined
+  }
+
   #enter(next: SlotStatus['state']): void {
     this.#state = next
     const ready = next === 'running' || next === 'following' || next === 'halted'
@@ -237,17 +274,54 @@ class SlotRunner<State, Item, Event> {
 
   #fail(error: unknown): void {
     if (this.#stopped) return
-    if (error instanceof SlotHalt) void this.#halt(error).catch(this.#options.service.fail)
-    else this.#options.service.fail(error)
+    const { fail } = this.#options.service
+    if (error instanceof SlotHalt) void this.#halt(error).catch(fail)
+    else if (error instanceof StepDown) void this.#recoverAlone(error).catch(fail)
+    else fail(error)
+  }
+
+  /** Forgets what is known of this slot and reads its log again, while the others of this process go on. */
+  async #recoverAlone(why: StepDown): Promise<void> {
+    this.#logger.warn({ err: why }, 'slot is recovered from its log')
+    this.#leases.follows(this.#slot, false)
+    this.#life.abort()
+    const owner = this.#owner
+    const isWrong = this.#state === 'halted' || this.#state === 'differs'
+    this.#enter('waiting')
+    try {
+      if (!isWrong) await this.#patiently(async () => await owner?.assureLog())
+      await owner?.stop()
+      if (this.#retire !== undefined) await this.#leases.release(this.#slot)
+      this.#endService()
+      await this.#patiently(() => this.start())
+    } catch (error) {
+      if (!(error instanceof SlotHalt)) throw error
+      await this.#halt(error)
+    }
+  }
+
+  /** @throws SlotHalt, or what has failed too often */
+  async #patiently(work: () => Promise<void>): Promise<void> {
+    for (let tries = 1; !this.#stopped; tries++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (error instanceof SlotHalt || tries >= RECOVERIES_MAX) throw error
+        await this.#owner?.stop()
+        this.#logger.warn({ err: error, tries }, 'slot cannot be recovered yet')
+        await sleep(timeOf(this.#options.service.nats), RECOVERY_PAUSE_MS)
+      }
+    }
   }
 
   async #halt(error: SlotHalt): Promise<void> {
+    this.#life.abort()
     this.#leases.follows(this.#slot, false)
+    await this.#owner?.stop()
     if (await this.#leases.isOthers(this.#slot)) return await this.#keepOut(error)
     this.#enter('halted')
     this.#settled()
-    this.#retire?.()
-    this.#retire = undefined
+    this.#endService()
     this.#logger.fatal({ err: error, code: error.code }, 'slot halted')
     const entry: HaltEntry = {
       state: 'halted',
@@ -257,7 +331,8 @@ class SlotRunner<State, Item, Event> {
       at: new Date(timeOf(this.#options.service.nats).wallMs()).toISOString(),
       instance: this.#options.service.instanceId,
     }
-    await this.#halts.put(this.#key, JSON.stringify(entry))
+    // What was found lies in this process alone until it is written: it must not be forgotten because the bus is away.
+    await this.#asOftenAsNeeded(() => this.#halts.put(this.#key, JSON.stringify(entry)))
     void this.#untilCleared()
   }
 
@@ -275,7 +350,7 @@ class SlotRunner<State, Item, Event> {
         }
         await sleep(time, HALTED_LOOK_MS)
       }
-      if (!this.#stopped) this.#options.service.fail(new Error(`Slot ${this.#key} has no owner; recovering it.`))
+      if (!this.#stopped) this.#fail(new StepDown(`Slot ${this.#key} has no owner.`))
     })()
   }
 
@@ -289,10 +364,14 @@ class SlotRunner<State, Item, Event> {
   }
 
   /** While the bucket has no leader nobody knows, and the slot waits. */
-  async #haltPatiently(): Promise<BucketEntry | undefined> {
+  #haltPatiently(): Promise<BucketEntry | undefined> {
+    return this.#asOftenAsNeeded(() => this.#halted())
+  }
+
+  async #asOftenAsNeeded<Result>(work: () => Promise<Result>): Promise<Result> {
     for (;;) {
       try {
-        return await this.#halted()
+        return await work()
       } catch (error) {
         if (this.#stopped) throw error
         await sleep(timeOf(this.#options.service.nats), RETRY_MS)
@@ -300,15 +379,13 @@ class SlotRunner<State, Item, Event> {
     }
   }
 
-  /** A slot that an operator has cleared is recovered by a process that starts anew. */
+  /** Recovers the slot when an operator has cleared it. */
   async #untilCleared(): Promise<void> {
     for (;;) {
       await sleep(timeOf(this.#options.service.nats), HALTED_LOOK_MS)
       if (this.#stopped) return
       const halted = await this.#isHalted().catch(() => true)
-      if (halted) continue
-      if (!this.#leases.holds(this.#slot)) await sleep(timeOf(this.#options.service.nats), OTHERS_AFTER_MS)
-      return this.#fail(new Error(`Slot ${this.#key} was cleared; recovering it.`))
+      if (!halted) return this.#fail(new StepDown(`Slot ${this.#key} was cleared.`))
     }
   }
 }

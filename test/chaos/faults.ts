@@ -129,7 +129,7 @@ async function strike({ supervised }: Parts, fault: Fault, pauseMs: number): Pro
       signal(owned, 'SIGCONT')
     }),
   )
-  // It may die a moment later: who was taken over while it stood still starts anew.
+  // It may be found out a moment later.
   await sleep(fault.what === 'kill' ? READY_POLL_MS : 1_000)
   await Promise.all(fault.targets.map((name) => untilReady(supervised, name)))
   fault.readyAfterMs = Math.round(performance.now() - fault.atMs)

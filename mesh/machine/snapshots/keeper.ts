@@ -144,7 +144,6 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
         `The log of this slot begins at ${keptFrom}, and no snapshot of it can be used. Put a good one into ${this.#options.config.directory}, or set ARCHIVE_DIR, then clear the slot.`,
       )
     }
-    machine.memory?.unpack(slot, undefined)
   }
 
   follow(owned: () => Iterable<{ readonly slot: number; readonly itemsCount: number }>): void {
