@@ -1,6 +1,6 @@
 /**
- * What tracing costs the order path: the same mesh twice on this machine, one without tracing and one that samples 1 % (and
- * carries the hops of all others), under the same load in turn. Every four pairs the services start anew.
+ * What tracing costs the order path: the same processes with tracing switched off, and with 1 % of the requests sampled (and the hops
+ * of all others carried), under the same load in turn. Every five pairs the services start anew and get warm.
  *
  *     npm run bench:tracing [-- --quick] [--pairs 20] [--seconds 2] [--ratio 0.01]
  *
@@ -8,6 +8,9 @@
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { askPresence } from '#mesh/presence.ts'
+import { writeSampling } from '#mesh/telemetry/sampling.ts'
+import type { Sampling } from '#mesh/telemetry/telemetry.ts'
 import { startCollector } from '#mesh/telemetry/testing/collector.ts'
 import { Exchange, Load, SLOTS } from './http/target.ts'
 import { untilCaughtUp } from './http/verify.ts'
@@ -24,11 +27,14 @@ const { values } = parseArgs({
 const PAIRS = Number(values.pairs ?? (values.quick ? 4 : 20))
 const COUNTED_MS = Number(values.seconds ?? (values.quick ? 1 : 2)) * 1_000
 const WARMUP_MS = 300
-const WARM_MS = 2_000
+/** A process that was started a moment ago is not yet the one that runs all day. */
+const WARM_MS = values.quick ? 2_000 : 15_000
 const CONNECTIONS = 128
-/** One start of a process may be a third slower than another for good, so a figure needs several. */
-const PAIRS_OF_ONE_START = 4
+const PAIRS_OF_ONE_START = 5
+const LISTEN_MS = 200
+const SWITCH_TRIES_MAX = 25
 const STARTED_ANEW = ['accounts', 'engine', 'orders', 'gateway']
+const RATIO = Number(values.ratio)
 
 interface Run {
   readonly perSecond: number
@@ -44,20 +50,18 @@ await using collector = await startCollector(() => {
   return false
 })
 await using load = new Load()
-await using off = await Exchange.start('2m', { gateways: 1 })
-await using on = await Exchange.start('2m', {
+await using exchange = await Exchange.start('2m', {
   gateways: 1,
   env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_TRACES_SAMPLER_ARG: values.ratio },
 })
 let taskCount = 0
-for (const exchange of [off, on]) await measure(exchange, WARM_MS)
 const runs: { readonly off: Run; readonly on: Run }[] = []
 for (let pair = 1; pair <= PAIRS; pair++) {
-  if (pair > 1 && pair % PAIRS_OF_ONE_START === 1) await startAnew()
+  if (pair % PAIRS_OF_ONE_START === 1) await startAnew()
   // Who comes first changes, so that whatever the machine does meanwhile hits both alike.
   const isOffFirst = pair % 2 === 1
-  const before = await measure(isOffFirst ? off : on, COUNTED_MS)
-  const after = await measure(isOffFirst ? on : off, COUNTED_MS)
+  const before = await measure(isOffFirst ? 'off' : RATIO, COUNTED_MS)
+  const after = await measure(isOffFirst ? RATIO : 'off', COUNTED_MS)
   const both = isOffFirst ? { off: before, on: after } : { off: after, on: before }
   runs.push(both)
   console.log(
@@ -82,7 +86,7 @@ console.log(
   `\n${table([
     ['tracing', 'orders/s', 'CPU µs per order'],
     ['off', String(result.offOrdersPerSecond), result.offCpuUsPerOrder.toFixed(1)],
-    [`${Number(values.ratio) * 100} % sampled`, String(result.onOrdersPerSecond), result.onCpuUsPerOrder.toFixed(1)],
+    [`${RATIO * 100} % sampled`, String(result.onOrdersPerSecond), result.onCpuUsPerOrder.toFixed(1)],
   ])}`,
 )
 const processes = Object.keys(runs[0]?.off.cpuUsByProcess ?? {})
@@ -101,23 +105,32 @@ const settings = {
   pairs: PAIRS,
   seconds: COUNTED_MS / 1_000,
   connections: CONNECTIONS,
-  ratio: Number(values.ratio),
+  ratio: RATIO,
   ...SLOTS,
 }
 console.log(JSON.stringify({ bench: 'tracing', cores: availableParallelism(), settings, result }))
 
 async function startAnew(): Promise<void> {
-  for (const exchange of [off, on]) {
-    for (const name of STARTED_ANEW) await exchange.mesh.restart(name)
+  if (runs.length > 0) for (const name of STARTED_ANEW) await exchange.mesh.restart(name)
+  for (const sampling of [RATIO, 'off'] as const) await measure(sampling, WARM_MS / 2)
+}
+
+/** Returns when every process that is there has heard it. */
+async function switchTo(sampling: Sampling): Promise<void> {
+  await writeSampling(exchange.nats, sampling)
+  for (let tries = 0; tries < SWITCH_TRIES_MAX; tries++) {
+    const instances = await askPresence(exchange.nats, LISTEN_MS)
+    if (instances.every(({ tracing }) => tracing === sampling)) return
   }
-  for (const exchange of [off, on]) await measure(exchange, WARM_MS)
+  throw new Error(`Not every process traces ${sampling}.`)
 }
 
 function ratioOf(run: { readonly off: Run; readonly on: Run }): number {
   return run.on.perSecond / run.off.perSecond
 }
 
-async function measure(exchange: Exchange, countedMs: number): Promise<Run> {
+async function measure(sampling: Sampling, countedMs: number): Promise<Run> {
+  await switchTo(sampling)
   const task = {
     name: `t${++taskCount}`,
     addresses: exchange.addresses(1),

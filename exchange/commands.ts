@@ -6,6 +6,7 @@ import { memberCommands } from './commands/members.ts'
 import { slotCommands } from './commands/slots.ts'
 import { statsCommands } from './commands/stats.ts'
 import { statusCommand } from './commands/status.ts'
+import { tracingCommand } from './commands/tracing.ts'
 
 export const COMMANDS: readonly Command[] = [
   statusCommand,
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   ...slotCommands,
   ...alertCommands,
   ...statsCommands,
+  tracingCommand,
   busUsersCommand,
 ]
 

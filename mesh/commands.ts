@@ -5,7 +5,7 @@ import { RpcError } from './rpc.ts'
 import { createStore, StoreRefused } from './store.ts'
 import { commandSubject, type Log } from './subjects.ts'
 import { encodeTraces } from './telemetry/beside.ts'
-import type { Appending } from './telemetry/telemetry.ts'
+import type { ActiveTrace, Appending } from './telemetry/telemetry.ts'
 
 /** Where a command was stored: the stream's sequence and its place in the message. */
 export interface Stored {
@@ -19,7 +19,7 @@ export interface CommandPublisher {
    * Rejects with `RpcError` code `publish_unknown` when no ack came in time: it may be stored all the same; with
    * `publish_refused` when the bus did not take it: it is not stored, and never will be.
    */
-  append(log: Log, slot: number, item: object): Promise<Stored>
+  append(log: Log, slot: number, item: object, trace?: ActiveTrace): Promise<Stored>
 }
 
 /** Largest message of several items, in characters; a single larger item travels alone. */
@@ -83,7 +83,7 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
   }
 
   return {
-    append: (log, slot, item) =>
+    append: (log, slot, item, trace = telemetry?.active()) =>
       new Promise((resolve, reject) => {
         const subject = commandSubject(log, slot)
         const line = encodeLine(item)
@@ -96,7 +96,7 @@ export function createCommandPublisher(nats: Bus, ackMsMax = ACK_MS_MAX): Comman
           batch = { subject, lines: [], chars: 0, waiting: [], traces: undefined }
           open.set(subject, batch)
         }
-        const appending = telemetry?.active()?.append?.(item)
+        const appending = trace?.append?.(item)
         if (appending?.span !== undefined) {
           batch.traces ??= []
           batch.traces.push([batch.lines.length, appending.span])

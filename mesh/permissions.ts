@@ -58,16 +58,6 @@ export const busUsers = (): string[] => [...Object.keys(USERS), OPERATOR]
 
 const LOG_STREAMS = Object.values(STREAM_OF_LOG)
 
-/** The streams are made by whoever comes first, all in the same shape; another one is refused by the server. */
-const EVERYBODY: readonly string[] = [
-  '$JS.API.INFO',
-  '$JS.FC.>',
-  ...[...LOG_STREAMS, EVENTS_STREAM].flatMap((stream) => [
-    `$JS.API.STREAM.CREATE.${stream}`,
-    `$JS.API.STREAM.INFO.${stream}`,
-  ]),
-]
-
 const reading = (...streams: readonly string[]): string[] =>
   streams.flatMap((stream) => [
     `$JS.API.STREAM.INFO.${stream}`,
@@ -80,6 +70,17 @@ const reading = (...streams: readonly string[]): string[] =>
 
 const readingBucket = (...buckets: readonly string[]): string[] =>
   buckets.flatMap((bucket) => [`$JS.API.STREAM.CREATE.KV_${bucket}`, ...reading(`KV_${bucket}`)])
+
+/** The streams are made by whoever comes first, all in the same shape; another one is refused by the server. */
+const EVERYBODY: readonly string[] = [
+  '$JS.API.INFO',
+  '$JS.FC.>',
+  ...[...LOG_STREAMS, EVENTS_STREAM].flatMap((stream) => [
+    `$JS.API.STREAM.CREATE.${stream}`,
+    `$JS.API.STREAM.INFO.${stream}`,
+  ]),
+  ...readingBucket(Bucket.tracing),
+]
 
 const writingBucket = (...buckets: readonly string[]): string[] =>
   buckets.flatMap((bucket) => [

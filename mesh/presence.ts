@@ -1,6 +1,7 @@
 import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import type { Health } from './service.ts'
 import { WHO_IS_THERE } from './subjects.ts'
+import type { Sampling } from './telemetry/telemetry.ts'
 
 /** What an instance says of itself to those who look after the exchange. */
 export interface Presence {
@@ -11,6 +12,8 @@ export interface Presence {
   readonly host: string
   readonly pid: number
   readonly startedAt: string
+  /** Null: no endpoint for spans is configured. */
+  readonly tracing: Sampling | null
   readonly load: Load
   readonly health: ReturnType<Health['report']>
 }

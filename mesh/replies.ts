@@ -40,7 +40,13 @@ export function createReplyListener(nats: Bus, instanceId: string): ReplyListene
   nats.subscribe(replySubject(instanceId), {
     callback: (error, message) => {
       if (error) return
-      for (const reply of message.json<Reply[]>()) waiting.get(reply.commandId)?.tell(reply)
+      let hops: string | undefined
+      for (const reply of message.json<(Reply & { hops?: string })[]>()) {
+        // Said where it changes.
+        if (reply.hops !== undefined) hops = reply.hops
+        else if (hops !== undefined) reply.hops = hops
+        waiting.get(reply.commandId)?.tell(reply)
+      }
     },
   })
   time.every(SWEEP_MS, () => {

@@ -6,11 +6,12 @@ import pino, { type Logger } from 'pino'
 import { createAlarms } from './alarms.ts'
 import { attachArchive } from './archive/attached.ts'
 import { busAccess } from './bus-users.ts'
-import { wholeNumber } from './config.ts'
+import { replicasFromEnv, wholeNumber } from './config.ts'
 import { counter, gauge, measureProcess, metricsContentType, metricsText, onScrape } from './metrics.ts'
 import { OPERATOR } from './permissions.ts'
 import { answerPresence, loadOfProcess } from './presence.ts'
 import { drainRpc } from './rpc.ts'
+import { followSampling } from './telemetry/sampling.ts'
 import { startTelemetry } from './telemetry/start.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 import { VERSION } from './version.ts'
@@ -133,6 +134,7 @@ export async function runService(name: string, start: (service: Service) => Prom
     if (env.ARCHIVE_DIR) attachArchive(nats, env.ARCHIVE_DIR)
     connection = nats
     stops.push(() => nats.drain())
+    if (telemetry !== undefined) followSampling(nats, telemetry, log, replicasFromEnv(env))
     watchConnection(nats, (ok) => checks.set('nats', { ok }))
     answerPresence(nats, () => ({
       service: name,
@@ -142,6 +144,7 @@ export async function runService(name: string, start: (service: Service) => Prom
       host: hostname(),
       pid: process.pid,
       startedAt,
+      tracing: telemetry?.sampling ?? null,
       load: loadOfProcess(),
       health: health.report(),
     }))

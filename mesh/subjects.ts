@@ -154,6 +154,8 @@ export const Bucket = {
   guid: 'guid',
   /** What push-market has made of the frames so far: `<slot>` how far, `<slot>.<instrument>` the market. */
   pushMarket: 'push-market',
+  /** How much is traced, where an operator has said otherwise than the configuration. */
+  tracing: 'tracing',
   /** How far each feed of results has been confirmed, under `<feed>.<slot>`. */
   feeds: 'feeds',
 } as const

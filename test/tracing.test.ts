@@ -10,6 +10,7 @@ import { startKafka, startRabbitmq } from '#mesh/testing/servers.ts'
 import { auditMesh } from '#services/audit/audit-mesh.ts'
 import { createFindWay } from '#services/operator-page/way/way.ts'
 import { fundMembers } from '../bench/support/fund.ts'
+import { runCommandLine } from '../exchange/cli.ts'
 import { Client, type Response } from './support/client.ts'
 import { eventually } from './support/eventually.ts'
 import { kafkaClient } from './support/kafka.ts'
@@ -407,6 +408,38 @@ describe('tracing, as a collector gets it', function () {
       const results = Array<string>(2).fill('ingest-kafka: write orders-results')
       checkWay(await untilThere(traceId, [...whole('kafka'), ...results]), 'kafka', '6666666666666666')
     })
+  })
+
+  it('is switched by an operator while everything runs: off, for every request, and as it is configured', async () => {
+    const exchange = (...args: string[]) => runCommandLine(['tracing', ...args, '--json'], { NATS_URL: mesh.natsUrl })
+    const told = async (...args: string[]): Promise<unknown[]> => {
+      const { output, exitCode } = await exchange(...args)
+      assert.equal(exitCode, 0, output)
+      const { instances } = JSON.parse(output) as { instances: { tracing: unknown }[] }
+      return [...new Set(instances.map(({ tracing }) => tracing))]
+    }
+    assert.deepEqual(await told('off'), ['off'])
+    const before = collector.spans.length
+    const untraced = await seller.call('POST', '/order', buy('1003'))
+    assert.deepEqual([untraced.status, untraced.headers.get('trace-id')], [201, null])
+    assert.deepEqual(await told('1'), [1])
+    await mesh.restart('engine')
+    const traced = await seller.call('POST', '/order', buy('1004'))
+    assert.equal(traced.status, 201)
+    await eventually(() => {
+      const services = new Set(spansOf(traceIdOf(traced)).map(({ service }) => service))
+      assert.deepEqual([...services].sort(), ['accounts', 'engine', 'gateway', 'orders', 'push-orders'])
+    })
+    assert.deepEqual(
+      collector.spans
+        .slice(before)
+        .filter(({ name }) => name === 'POST /order')
+        .map(({ traceId }) => traceId),
+      [traceIdOf(traced)],
+    )
+    assert.equal((await exchange('1.5')).exitCode, 2)
+    await told('default')
+    await eventually(async () => assert((await told()).includes(0)))
   })
 
   it('changes no state: the machines come to the same hashes when they start anew, and the audit finds all in order', async () => {

@@ -85,10 +85,10 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
         'not_accepted',
         ...SLOT_CODES,
       ],
-      handle: async ({ body, memberId, slot }) => {
+      handle: async ({ body, memberId, slot, trace }) => {
         const parsed = parseNewOrder(body, marketOf)
         if (isFault(parsed)) return problemAnswer(parsed.code, { field: parsed.field })
-        const result = await trading.place({ memberId, slot }, parsed)
+        const result = await trading.place({ memberId, slot, trace }, parsed)
         return answer(result, result.repeated ? 200 : 201, body.responseType)
       },
     }),
@@ -174,14 +174,14 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
         ...MEMBER_CODES,
         ...SLOT_CODES,
       ],
-      handle: async ({ body, params, memberId, slot }) => {
+      handle: async ({ body, params, memberId, slot, trace }) => {
         const name = orderName(params.reference)
         // The order's market has to be known to count in its ticks and lots, and never changes.
         const found = await reads.order({ memberId, slot }, name)
         if (found === undefined) return problemAnswer('order_not_found')
         const parsed = parseAmendment(body, marketNamed(definitions, found.order.instrument))
         if (isFault(parsed)) return problemAnswer(parsed.code, { field: parsed.field })
-        return answer(await trading.amend({ memberId, slot }, name, parsed), 200, body.responseType)
+        return answer(await trading.amend({ memberId, slot, trace }, name, parsed), 200, body.responseType)
       },
     }),
 
@@ -195,8 +195,8 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
       description: REFERENCE,
       answers: { 200: schemas.Order },
       codes: ['order_not_found', 'order_not_open', 'market_halted', 'amend_pending', ...MEMBER_CODES, ...SLOT_CODES],
-      handle: async ({ params, memberId, slot }) =>
-        answer(await trading.cancel({ memberId, slot }, orderName(params.reference)), 200),
+      handle: async ({ params, memberId, slot, trace }) =>
+        answer(await trading.cancel({ memberId, slot, trace }, orderName(params.reference)), 200),
     }),
 
     endpoint({
@@ -209,14 +209,14 @@ export function tradingEndpoints({ trading, reads, definitions }: Parts): Endpoi
       query: schemas.CancelOrdersQuery,
       answers: { 200: schemas.CancelledOrders },
       codes: ['duplicate_field', 'market_unknown', 'market_halted', ...MEMBER_CODES, ...SLOT_CODES],
-      handle: async ({ query, memberId, slot }) => {
+      handle: async ({ query, memberId, slot, trace }) => {
         if (query.instrument !== undefined && query.market !== undefined) {
           throw new Problem('duplicate_field', { field: 'market' })
         }
         const instrument = query.instrument ?? query.market
         if (instrument !== undefined) marketNamed(definitions, instrument)
         const { cancelled, refused, pending } = await trading.cancelAll(
-          { memberId, slot },
+          { memberId, slot, trace },
           {
             ...(instrument === undefined ? {} : { instrument }),
             ...(query.side === undefined ? {} : { side: query.side }),

@@ -1,4 +1,5 @@
 import type { Static, TObject, TSchema } from 'typebox'
+import type { ActiveTrace } from '#mesh/telemetry/telemetry.ts'
 import type { Code } from '../codes.ts'
 import type { Identity } from '../members/identity.ts'
 
@@ -23,6 +24,8 @@ export interface Call<Body, Query> {
   readonly body: Body
   /** The client's. */
   readonly address: string
+  /** Where tracing is on. What a call sends to a log goes with it. */
+  readonly trace?: ActiveTrace | undefined
 }
 
 export interface Answer {

@@ -16,7 +16,7 @@ import type { Admission } from './admission.ts'
 import { BodyAborted, readBody } from './body.ts'
 import { type Access, type Answer, BODY_BYTES_MAX, type Endpoint } from './endpoint.ts'
 import { countAnswers } from './metrics.ts'
-import { endTrace, type RequestTrace, sampleFor, withTraceId } from './tracing.ts'
+import { endTrace, type RequestTrace, sampleFor, within, withTraceId } from './tracing.ts'
 
 /** What every endpoint passes through. */
 export interface Gate {
@@ -76,10 +76,9 @@ export function serve(endpoint: Endpoint, gate: Gate): Lifecycle.Method {
       query,
       body,
       address: endpoint.kind === 'login' && address === '' ? addressOf(req) : address,
+      trace,
     }
-    return trace === undefined || gate.telemetry === undefined
-      ? endpoint.handle(call)
-      : gate.telemetry.run(trace, () => endpoint.handle(call))
+    return within(gate, trace, endpoint, call)
   }
 
   /** Nothing where the client has gone. */

@@ -8,6 +8,7 @@ import type { Reply } from '#mesh/protocol/replies.ts'
 import type { ReplyListener } from '#mesh/replies.ts'
 import { RpcError } from '#mesh/rpc.ts'
 import { Log } from '#mesh/subjects.ts'
+import type { ActiveTrace } from '#mesh/telemetry/telemetry.ts'
 import { sleep, systemTime, type Time } from '#mesh/time.ts'
 import type { Bests } from '../mesh/bests.ts'
 import type { Commander } from '../mesh/commander.ts'
@@ -19,6 +20,8 @@ import type { OrderReads } from './reading.ts'
 export interface Member {
   readonly memberId: number
   readonly slot: number
+  /** Of the request, where tracing is on. */
+  readonly trace?: ActiveTrace | undefined
 }
 
 /** An order named by its id or by the member's own. */
@@ -89,13 +92,14 @@ export function createTrading(parts: TradingParts): Trading {
     const unknown = (cause: unknown) => new Problem('outcome_unknown', { orderId, clientOrderId }, { cause })
     let reply: Reply
     try {
-      reply = await commander.ask(Log.accounts, member.slot, {
+      const command: AccountEdgeCommand = {
         type: 'VoidOrder',
         commandId: await parts.nextId(),
         replyTo: instanceId,
         memberId: member.memberId,
         orderId,
-      })
+      }
+      reply = await commander.ask(Log.accounts, member.slot, command, member.trace)
     } catch (error) {
       throw unknown(error)
     }
@@ -162,7 +166,7 @@ export function createTrading(parts: TradingParts): Trading {
     }
     let reply: Reply
     try {
-      reply = await commander.ask(Log.accounts, member.slot, command)
+      reply = await commander.ask(Log.accounts, member.slot, command, member.trace)
     } catch (error) {
       if (isUnknown(error)) return settleUnknown(member, command)
       throw refusedByBus(error) ?? error
@@ -189,7 +193,7 @@ export function createTrading(parts: TradingParts): Trading {
     slots.check(Log.accounts, member.slot)
     let reply: Reply
     try {
-      reply = await commander.ask(Log.accounts, member.slot, command)
+      reply = await commander.ask(Log.accounts, member.slot, command, member.trace)
     } catch (error) {
       if (isUnknown(error)) throw new Problem('outcome_unknown', name, { cause: error })
       throw refusedByBus(error) ?? error
@@ -284,7 +288,7 @@ function collectCancels(parts: TradingParts, member: Member, command: CancelOrde
       }
       if (expected !== undefined && cancelled.length + refused.length >= expected.length) finish()
     })
-    publisher.append(Log.accounts, member.slot, command).catch((error: unknown) => {
+    publisher.append(Log.accounts, member.slot, command, member.trace).catch((error: unknown) => {
       done(() => reject(refusedByBus(error) ?? new Problem('outcome_unknown')))
     })
   })

@@ -408,7 +408,7 @@ export class Connection implements Sink, PrivateSink {
         body,
         address: this.address,
       }
-      const { answer, traceId } = await traced(gate, `stream ${message.op}`, () => endpoint.handle(call))
+      const { answer, traceId } = await traced(gate, `stream ${message.op}`, endpoint, call)
       this.#answerWith(message, answer, traceId)
     } finally {
       this.#underWay -= 1

@@ -6,6 +6,7 @@ import type { AccountEdgeCommand } from '#mesh/protocol/accounts.ts'
 import type { Origin, TimeUs } from '#mesh/protocol/common.ts'
 import { accountSlotOf } from '#mesh/slots.ts'
 import { Log } from '#mesh/subjects.ts'
+import type { ActiveTrace } from '#mesh/telemetry/telemetry.ts'
 import { sleep } from '#mesh/time.ts'
 import type { TokenVerifier } from '#mesh/tokens.ts'
 import { commandOf, readMessage } from './messages.ts'
@@ -59,13 +60,13 @@ export function createIngest(parts: IngestParts): Ingest {
     if (stopped) throw new IngestStopped('The process stops.')
     return sleep(time, RETRY_MS)
   }
-  const store = async (command: AccountEdgeCommand): Promise<Taken> => {
+  const store = async (command: AccountEdgeCommand, trace: ActiveTrace | undefined): Promise<Taken> => {
     const slot = accountSlotOf(command.memberId, parts.accountSlots)
     openCount++
     try {
       for (;;) {
         try {
-          await publisher.append(Log.accounts, slot, command)
+          await publisher.append(Log.accounts, slot, command, trace)
           return STORED
         } catch {
           // It may be stored all the same: the repeat has the same id, so that it is known for one.
@@ -97,7 +98,10 @@ export function createIngest(parts: IngestParts): Ingest {
     }
   }
   /** Sends the message's command off, or says why there is none. The promise inside is what becomes of it. */
-  const enter = async (message: SourceMessage): Promise<{ readonly taken: Promise<Taken> | Taken }> => {
+  const enter = async (
+    message: SourceMessage,
+    trace: ActiveTrace | undefined,
+  ): Promise<{ readonly taken: Promise<Taken> | Taken }> => {
     while (inDoubt) {
       await new Promise<void>((resolve) => {
         doubtEnds = resolve
@@ -125,7 +129,7 @@ export function createIngest(parts: IngestParts): Ingest {
       const result = refusal({ memberId, requestId: read.requestId, cause: CAUSES[read.command] }, command)
       return { taken: { is: 'rejected', code: command.code, result } }
     }
-    return { taken: store(command) }
+    return { taken: store(command, trace) }
   }
   const take = async (entering: ReturnType<typeof enter>): Promise<Taken> => {
     let taken: Taken
@@ -150,10 +154,7 @@ export function createIngest(parts: IngestParts): Ingest {
     origin,
     take: (message) => {
       const trace = telemetry?.begin(message.trace)
-      const entering =
-        trace === undefined || telemetry === undefined
-          ? tail.then(() => enter(message))
-          : telemetry.run(trace, () => tail.then(() => enter(message)))
+      const entering = tail.then(() => enter(message, trace))
       tail = entering.catch(() => {})
       const taking = take(entering)
       if (trace !== undefined) {

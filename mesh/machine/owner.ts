@@ -53,6 +53,13 @@ interface Received {
   readonly data: Uint8Array
 }
 
+/** Replies to one instance that travel together. */
+interface OpenReplies {
+  readonly items: string[]
+  chars: number
+  hops: string
+}
+
 interface Kept {
   readonly draft: FrameDraft
   /** Its frame is stored; whether all that it caused is, the next frame proves. */
@@ -662,26 +669,36 @@ export class SlotOwner<State, Item, Event> {
   }
 
   #sendReplies(replies: readonly PendingReply[]): void {
-    const byInstance = new Map<string, string[]>()
+    const open = new Map<string, OpenReplies>()
     const sentUs = this.#telemetry?.nowUs()
     for (const pending of replies) {
-      let list = byInstance.get(pending.replyTo)
-      if (list === undefined) {
-        list = []
-        byInstance.set(pending.replyTo, list)
-      }
+      const { replyTo, reply, way } = pending
       const position = positionOf(pending)
-      const json = JSON.stringify(pending.reply)
-      const more = `${position === undefined ? '' : `"position":"${position}",`}${wayOf(pending, sentUs)}`
-      list.push(more === '' ? json : `{${more}${json.slice(1)}`)
-    }
-    for (const [instance, list] of byInstance) {
-      for (let from = 0; from < list.length; ) {
-        const chunk = leadingItems(list, from)
-        this.#service.nats.publish(replySubject(instance), `[${chunk.join(',')}]`)
-        from += chunk.length
+      const json = JSON.stringify(reply)
+      let batch = open.get(replyTo)
+      if (batch !== undefined && batch.chars + json.length > BATCH_CHARS_MAX) {
+        this.#publishReplies(replyTo, batch)
+        batch = undefined
       }
+      if (batch === undefined) {
+        batch = { items: [], chars: 0, hops: '' }
+        open.set(replyTo, batch)
+      }
+      // Replies of one frame came the same way as a rule; it is said where it changes.
+      const hops = way === undefined || sentUs === undefined ? '' : `${way.hops},${sentUs}`
+      const hopsText = hops === batch.hops ? '' : `"hops":"${hops}",`
+      batch.hops = hops
+      const positionText = position === undefined ? '' : `"position":"${position}",`
+      const spanText = way?.span === undefined ? '' : `"span":"${way.span}",`
+      const text = `{${positionText}${hopsText}${spanText}${json.slice(1)}`
+      batch.items.push(text)
+      batch.chars += text.length + 1
     }
+    for (const [replyTo, batch] of open) this.#publishReplies(replyTo, batch)
+  }
+
+  #publishReplies(replyTo: string, { items }: OpenReplies): void {
+    this.#service.nats.publish(replySubject(replyTo), `[${items.join(',')}]`)
   }
 
   #countLosses(): void {
@@ -802,27 +819,21 @@ export class SlotOwner<State, Item, Event> {
 }
 
 /** As many items as one message may carry, at least one. */
-function leadingItems(items: readonly string[], from = 0): string[] {
+function leadingItems(items: readonly string[]): string[] {
   let chars = 0
-  let end = from
+  let end = 0
   while (end < items.length) {
     chars += (items[end]?.length ?? 0) + 1
-    if (end > from && chars > BATCH_CHARS_MAX) break
+    if (end > 0 && chars > BATCH_CHARS_MAX) break
     end++
   }
-  return items.slice(from, end)
+  return items.slice(0, end)
 }
 
 function positionOf({ position }: PendingReply): string | undefined {
   if (position === undefined || typeof position === 'string') return position
   const run = position.pair.runs.find(({ first, last }) => first <= position.count && position.count <= last)
   return run === undefined ? undefined : `${run.sequence}-${position.count - run.first}-0`
-}
-
-/** How a command came here, for the trace of its request. */
-function wayOf({ way }: PendingReply, sentUs: number | undefined): string {
-  if (way === undefined || sentUs === undefined) return ''
-  return `"hops":"${way.hops},${sentUs}",${way.span === undefined ? '' : `"span":"${way.span}",`}`
 }
 
 function streamOfSubject(subject: string): string {

@@ -30,6 +30,8 @@ export interface Ending {
   /** Default: server. */
   readonly kind?: 'server' | 'consumer'
   readonly code: string | undefined
+  /** Of an answer over HTTP. */
+  readonly status?: number
   /** The exchange failed; what a client did wrong is no failure. */
   readonly isFailed: boolean
 }
@@ -101,7 +103,7 @@ export class EdgeTrace implements ActiveTrace {
     return why
   }
 
-  #record(self: Traceparent, { name, kind, code, isFailed }: Ending, endUs: number): void {
+  #record(self: Traceparent, { name, kind, code, status, isFailed }: Ending, endUs: number): void {
     const about = this.#appendings?.[0]?.attributes()
     this.#rules.telemetry.record({
       name,
@@ -110,7 +112,12 @@ export class EdgeTrace implements ActiveTrace {
       kind: kind ?? 'server',
       startUs: this.beganUs,
       endUs,
-      attributes: { ...about, ...(code === undefined ? {} : { 'exchange.code': code }), ...this.#attributes },
+      attributes: {
+        ...about,
+        ...(code === undefined ? {} : { 'exchange.code': code }),
+        ...(status === undefined ? {} : { 'http.response.status_code': status }),
+        ...this.#attributes,
+      },
       error: isFailed ? (code ?? 'failed') : undefined,
     })
   }

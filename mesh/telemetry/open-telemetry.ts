@@ -87,13 +87,16 @@ export function createTelemetry(
     recorded.end(timeOf(Math.max(span.startUs, span.endUs)))
   }
   const rules: EdgeRules = { telemetry: { nowUs: clock.nowUs, record }, slowUs, mayTellAfterwards: perSecond }
-  return {
+  const telemetry: Telemetry = {
     nowUs: clock.nowUs,
     record,
+    sampling: ratio,
     begin: (headers) => {
+      const { sampling } = telemetry
+      if (sampling === 'off') return undefined
       const caller = headers === undefined ? undefined : callerOf(headers)
       const traceId = caller === undefined ? newTraceId() : traceIdOf(caller)
-      return new EdgeTrace(rules, traceId, caller, Math.random() < ratio)
+      return new EdgeTrace(rules, traceId, caller, Math.random() < sampling)
     },
     active: () => running.getStore(),
     run: (active, work) => running.run(active, work),
@@ -102,6 +105,7 @@ export function createTelemetry(
       await Promise.race([sdk.shutdown().catch(() => {}), sleep(STOP_MS_MAX)])
     },
   }
+  return telemetry
 }
 
 const resourceOf = (name: string, more: Readonly<Record<string, string>> = {}): Resource =>

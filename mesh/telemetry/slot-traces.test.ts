@@ -6,7 +6,7 @@ import { encodePairMessage, splitPairMessage } from '../machine/wire.ts'
 import { decodeItem } from '../protocol/compact.ts'
 import { decodeHops, decodeTraces, encodeTraces, type WrittenRun } from './beside.ts'
 import { SlotTraces } from './slot-traces.ts'
-import type { SpanRecord, Telemetry } from './telemetry.ts'
+import type { Sampling, SpanRecord, Telemetry } from './telemetry.ts'
 import { newTrace, type Traceparent, traceIdOf } from './traceparent.ts'
 
 interface Item {
@@ -30,6 +30,7 @@ const rules: Rules<{ sum: number }, Item, Item> = {
 
 class Recorder implements Telemetry {
   readonly spans: SpanRecord[] = []
+  sampling: Sampling = 0.01
   #us = 1_000
   nowUs = (): number => ++this.#us
   record = (span: SpanRecord): void => void this.spans.push(span)
@@ -148,6 +149,26 @@ describe('what travels beside items', () => {
     assert.deepEqual([item.attributes?.['exchange.order.id'], item.attributes?.['exchange.log.sequence']], ['5', 7])
     assert.deepEqual([frame.name, frame.parent, frame.links], ['frame accounts-0', undefined, [item.self]])
     assert.deepEqual(draft.traces.events, [[1, item.self]])
+  })
+
+  it('is not noted while tracing is off, and is again when it is on', () => {
+    const recorder = new Recorder()
+    const span = newTrace()
+    const sampled = message(1, [1, 2], encodeTraces([[1, span]]))
+    const traces = new SlotTraces(recorder, 'accounts', 0)
+    const wayOfSecond = (sampling: Sampling) => {
+      recorder.sampling = sampling
+      traces.begin()
+      traces.arrive(sampled)
+      traces.enter(1, { type: 'PlaceOrder' })
+      traces.sent({ subject: 'markets.0.from.accounts-0', count: 1, stored: { count: 0 } }, 'markets')
+      return traces.current
+    }
+    assert.equal(wayOfSecond('off'), undefined)
+    assert.equal(traces.takeDraft(), undefined)
+    assert.notEqual(wayOfSecond(0)?.span, undefined)
+    assert.equal(traces.takeDraft()?.spans.length, 1)
+    assert.equal(wayOfSecond('off'), undefined)
   })
 
   it('is passed over where it is something else', () => {

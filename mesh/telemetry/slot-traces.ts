@@ -45,6 +45,7 @@ export class SlotTraces {
   readonly #telemetry: Telemetry
   readonly #log: Log
   readonly #slot: string
+  #isOn = true
   #beganUs = 0
   #message: Message = { sequence: 0, timeUs: 0 }
   /** Of a message of the edge: its sampled items. */
@@ -69,6 +70,7 @@ export class SlotTraces {
 
   /** Work on what has arrived begins. */
   begin(): void {
+    this.#isOn = this.#telemetry.sampling !== 'off'
     this.#beganUs = this.#telemetry.nowUs()
   }
 
@@ -80,6 +82,7 @@ export class SlotTraces {
     this.#runs = NO_RUNS
     this.#sampled = undefined
     this.#shared = undefined
+    if (!this.#isOn) return
     if (header === undefined) {
       if (message.traces) this.#sampled = decodeTraces(message.traces)
       this.#shared = this.#way('')

@@ -9,8 +9,10 @@ export interface Telemetry {
   /** Microseconds since 1970. */
   nowUs(): number
   record(span: SpanRecord): void
-  /** A request or a message that comes in; sampled or not, as the ratio wants it. */
-  begin(headers?: EdgeHeaders): EdgeTrace
+  /** May change at any time. */
+  sampling: Sampling
+  /** A request or a message that comes in; sampled or not. Nothing while tracing is off. */
+  begin(headers?: EdgeHeaders): EdgeTrace | undefined
   /** What runs at the moment on behalf of a request. */
   active(): ActiveTrace | undefined
   /** Everything that the work does, awaits included, belongs to the trace. */
@@ -18,6 +20,9 @@ export interface Telemetry {
   /** Sends what is recorded, within a second. */
   stop(): Promise<void>
 }
+
+/** Share of the requests and messages, 0..1, that have spans in every service they pass; `off`: and nothing else is noted of any. */
+export type Sampling = number | 'off'
 
 export type Attributes = Record<string, string | number | boolean>
 

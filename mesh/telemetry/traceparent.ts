@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+
 /**
  * W3C's `traceparent` of a span that is recorded: `00-<trace id>-<span id>-01`. Nothing else travels inside the mesh: what is not
  * sampled has none.
@@ -15,7 +17,8 @@ export const traceIdOf = (span: Traceparent): string => span.slice(3, 35)
 
 export const spanIdOf = (span: Traceparent): string => span.slice(36, 52)
 
-export const newTraceId = (): string => newSpanId() + newSpanId()
+/** Its left half is this process's own; tracers that look at ids themselves go by the right one. */
+export const newTraceId = (): string => PROCESS + newSpanId()
 
 /** Not all zeros, which would be no id. */
 export const newSpanId = (): string => wordOf(Math.random() * 2 ** 32) + wordOf(1 + Math.random() * (2 ** 32 - 1))
@@ -27,6 +30,8 @@ function wordOf(number: number): string {
   const word = number >>> 0
   return `${BYTES[word >>> 24]}${BYTES[(word >>> 16) & 255]}${BYTES[(word >>> 8) & 255]}${BYTES[word & 255]}`
 }
+
+const PROCESS = randomBytes(8).toString('hex')
 
 /** The first span of a new trace. */
 export const newTrace = (): Traceparent => traceparentOf(newTraceId(), newSpanId())

@@ -11,6 +11,7 @@ const presence = (instance: string, load: Partial<Presence['load']> = {}, more: 
   host: 'here',
   pid: 1,
   startedAt: '2031-05-04T03:02:01.000Z',
+  tracing: null,
   load: { upMs: 10_000, cpuMs: 1_000, busyMs: 500, rssBytes: 1_000_000, ...load },
   health: { ready: true, checks: { started: { ok: true } } },
   ...more,

@@ -1,7 +1,7 @@
 import type { Presence } from '#mesh/presence.ts'
 import { namedRanges } from './ranges.ts'
 
-export interface Instance extends Omit<Presence, 'load' | 'health'> {
+export interface Instance extends Omit<Presence, 'load' | 'health' | 'tracing'> {
   readonly state: 'ready' | 'waiting' | 'gone'
   /** Checks of its health that fail. */
   readonly waitsFor: readonly string[]
@@ -71,7 +71,7 @@ export function instancesOf(roster: Roster, owned: readonly Owned[], nowMs: numb
   const owns = Map.groupBy(owned, ({ instance }) => instance)
   return [...roster.values()]
     .map(({ presence, cpuPercent, busyPercent, atMs }): Instance => {
-      const { health, load, ...rest } = presence
+      const { health, load, tracing: _, ...rest } = presence
       const silentMs = nowMs - atMs
       const isGone = silentMs > SILENT_MS_MAX
       const checks = Object.entries(health.checks).map(([name, { ok, detail }]) => ({
