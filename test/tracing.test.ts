@@ -386,7 +386,8 @@ describe('tracing, as a collector gets it', function () {
         body: order('traced-rabbitmq'),
         headers: { traceparent: `00-${traceId}-3333333333333333-00` },
       })
-      checkWay(await untilThere(traceId, whole('rabbitmq')), 'rabbitmq', '3333333333333333')
+      const names = [...whole('rabbitmq'), 'ingest-rabbitmq: write results-rabbitmq']
+      checkWay(await untilThere(traceId, names), 'rabbitmq', '3333333333333333')
     })
 
     it('goes from Kafka to MySQL', async () => {

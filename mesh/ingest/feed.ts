@@ -4,6 +4,7 @@ import { type BucketStore, type Bus, streamsOf, timeOf } from '#mesh/bus.ts'
 import { parseFrameHeader } from '#mesh/frames.ts'
 import { openLeases } from '#mesh/machine/leases.ts'
 import { Bucket, EVENTS_STREAM, framesSubject, type Log } from '#mesh/subjects.ts'
+import { TRACES_HEADER } from '#mesh/telemetry/beside.ts'
 import { sleep, type Time } from '#mesh/time.ts'
 
 export interface FeedOptions {
@@ -18,9 +19,9 @@ export interface FeedOptions {
   readonly slots: number
   /**
    * Hands a frame on. Nothing is returned where it has nothing for this feed; else a promise that is fulfilled when the last of
-   * it is confirmed. A rejection, or an exception: the slot is read again from the stored position.
+   * it is confirmed. A rejection, or an exception: the slot is read again from the stored position. `traces`: what of it is sampled.
    */
-  readonly handle: (slot: number, frame: Uint8Array) => Promise<void> | undefined
+  readonly handle: (slot: number, frame: Uint8Array, traces: string | undefined) => Promise<void> | undefined
 }
 
 export interface Feed {
@@ -174,7 +175,7 @@ async function readSlot(
       }
       lastSequence = seq
       const reached: Reached = { frameSequence: seq, frame: data }
-      const handed = handle(slot, data)
+      const handed = handle(slot, data, headers?.get(TRACES_HEADER))
       if (handed === undefined && openFrames === 0) {
         saver.reach(reached, false)
         continue

@@ -8,6 +8,8 @@ import type { Origin } from '#mesh/protocol/common.ts'
 import type { Service } from '#mesh/service.ts'
 import { ensureStreams, type MeshShape } from '#mesh/streams.ts'
 import { Log } from '#mesh/subjects.ts'
+import { decodeTraces } from '#mesh/telemetry/beside.ts'
+import { type Batched, batchedEvent, type FrameTraces, recordBatch } from '#mesh/telemetry/frames.ts'
 import { createTokenVerifier } from '#mesh/tokens.ts'
 import { type Feed, runFeed } from './feed.ts'
 import { createIngest } from './ingest.ts'
@@ -48,7 +50,7 @@ export async function startIngest(
     token,
   }: { readonly shape: MeshShape; readonly token: { readonly issuer?: string; readonly audience?: string } },
 ): Promise<StartedIngest> {
-  const { nats, log } = service
+  const { nats, log, telemetry } = service
   const { accountSlots, replicas } = shape
   await ensureStreams(nats, shape)
   const verifier = createTokenVerifier({ nats, log, ...token, ...(replicas === undefined ? {} : { replicas }) })
@@ -98,42 +100,69 @@ export async function startIngest(
     ingest,
     marketOf: definitions.market,
     countResults,
-    startResults: (publish) =>
-      runFeed({
+    startResults: (publish) => {
+      const name = `results-${origin}`
+      return runFeed({
         bus: nats,
         log,
         instanceId: service.instanceId,
         ...(replicas === undefined ? {} : { replicas }),
-        name: `results-${origin}`,
+        name,
         source: Log.accounts,
         slots: accountSlots,
-        handle: (slot, frame) => {
-          const told = resultsOf(frame, slot, origin, definitions.market)
-          if (told.length === 0) return undefined
-          return publish(told).then(() => countResults(told))
+        handle: (slot, frame, traces) => {
+          const found = resultsOf(frame, slot, origin, definitions.market)
+          if (found.length === 0) return undefined
+          const told = found.map(({ result }) => result)
+          const startUs = telemetry?.nowUs() ?? 0
+          return publish(told).then(() => {
+            countResults(told)
+            if (telemetry === undefined || !traces) return
+            const sampled = sampledOf(found, decodeTraces(traces), startUs)
+            const attributes = { 'messaging.system': origin }
+            if (sampled.length > 0) recordBatch(telemetry, `write ${name}`, sampled, { startUs, attributes })
+          })
         },
-      }),
+      })
+    },
   }
 }
+
+type ResultEvent = Parameters<typeof resultOf>[0]
+
+/** A result, and its event with its place in the frame. */
+interface Found {
+  readonly result: Result
+  readonly index: number
+  readonly event: ResultEvent
+}
+
+/** Before the events of a frame. */
+const FRAME_HEAD_LINES = 1
 
 /**
  * The results in a frame, for this broker. Most frames of a mesh whose orders come over HTTP have none: only lines that name the
  * broker are parsed.
  */
-function resultsOf(
-  frame: Uint8Array,
-  slot: number,
-  origin: Origin,
-  marketOf: Parameters<typeof resultOf>[3],
-): Result[] {
+function resultsOf(frame: Uint8Array, slot: number, origin: Origin, marketOf: Parameters<typeof resultOf>[3]): Found[] {
   const mark = `"origin":"${origin}"`
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
   if (!bytes.includes(mark)) return []
-  const told: Result[] = []
-  for (const line of bytes.toString().split('\n')) {
-    if (!line.includes(mark)) continue
-    const result = resultOf(JSON.parse(line) as Parameters<typeof resultOf>[0], slot, origin, marketOf)
-    if (result !== undefined) told.push(result)
+  const found: Found[] = []
+  const lines = bytes.toString().split('\n')
+  for (let index = 0; index + FRAME_HEAD_LINES < lines.length; index++) {
+    const line = lines[index + FRAME_HEAD_LINES]
+    if (!line?.includes(mark)) continue
+    const event = JSON.parse(line) as ResultEvent
+    const result = resultOf(event, slot, origin, marketOf)
+    if (result !== undefined) found.push({ result, index, event })
   }
-  return told
+  return found
+}
+
+function sampledOf(found: readonly Found[], traces: FrameTraces, readUs: number): Batched[] {
+  return found.flatMap(({ index, event }) => {
+    const parent = traces.get(index)
+    return parent === undefined ? [] : [batchedEvent(event, parent, readUs)]
+  })
 }

@@ -13,11 +13,12 @@ export interface Batched {
 }
 
 /** Of the events of a frame those that are sampled. */
-export function batchedOf(events: readonly object[], traces: FrameTraces, readUs: number): Batched[] {
-  return Array.from(traces, ([index, parent]) => {
-    const event = events[index] as { readonly type?: string; readonly order?: object } | undefined
-    return { parent, readUs, attributes: { ...attributesOf(event?.order ?? event), 'exchange.event': nameOf(event) } }
-  })
+export const batchedOf = (events: readonly object[], traces: FrameTraces, readUs: number): Batched[] =>
+  Array.from(traces, ([index, parent]) => batchedEvent(events[index], parent, readUs))
+
+export function batchedEvent(event: object | undefined, parent: Traceparent, readUs: number): Batched {
+  const { order } = (event ?? {}) as { readonly order?: object }
+  return { parent, readUs, attributes: { ...attributesOf(order ?? event), 'exchange.event': nameOf(event) } }
 }
 
 /** More are not told of in one batch. */
