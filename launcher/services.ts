@@ -35,8 +35,8 @@ export const services: readonly ServiceDefinition[] = [
   { name: 'push-orders', script: 'services/push-orders/main.ts', stage: 1 },
   { name: 'push-accounts', script: 'services/push-accounts/main.ts', stage: 1 },
   { name: 'gateway', script: 'gateway/main.ts', stage: 2, isGateway: true, youngMb: 64 },
-  { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka' },
-  { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka' },
+  { name: 'ingest-kafka', script: 'services/ingest-kafka/main.ts', stage: 3, needs: 'kafka', youngMb: 64 },
+  { name: 'event-log', script: 'services/event-log/main.ts', stage: 3, needs: 'kafka', youngMb: 64 },
   { name: 'ingest-rabbitmq', script: 'services/ingest-rabbitmq/main.ts', stage: 3, needs: 'rabbitmq' },
   { name: 'operator-page', script: 'services/operator-page/main.ts', stage: 4, isOperatorPage: true },
 ]

@@ -42,6 +42,8 @@ await using server = await startKafka()
 const settings = { KAFKA_URL: server.url }
 await exchange.mesh.add('ingest-kafka', settings)
 await exchange.mesh.add('event-log', settings)
+// What came over HTTP is none of the run's.
+await untilEventLogIsThere(kafkaClient(server.url))
 if (kill) await killAll()
 else await measureKafka()
 await bench.report('kafka', {

@@ -18,7 +18,7 @@ const batchOf = (...values: string[]): RecordBatch<object> => ({
   add: () => {},
   rowsCount: values.length,
   records: (): ReadonlyMap<string, readonly KafkaRecord[]> =>
-    new Map([[TOPIC, values.map((value) => ({ key: 'k', value }))]]),
+    new Map([[TOPIC, values.map((value) => ({ key: 'k', value: Buffer.from(value) }))]]),
 })
 const at = (frameSequence: number): Progress => ({ ...NOTHING_WRITTEN, frameSequence, frameHash: frameSequence * 3 })
 

@@ -6,7 +6,8 @@ import type { Sink } from '#mesh/projection/writer.ts'
 
 export interface KafkaRecord {
   readonly key: string
-  readonly value: string
+  /** As bytes at once: a text that was put together is a tree of its pieces, and a batch of them is what a collector has to walk. */
+  readonly value: Buffer
 }
 
 /** What frames become in Kafka: by topic, in order. */
@@ -29,8 +30,9 @@ export class PositionLost extends Error {
 
 const NO_RECORDS: ReadonlyMap<string, readonly KafkaRecord[]> = new Map()
 
-/** A request to the broker has about so many characters of records. */
-const REQUEST_CHARS_MAX = 512 * 1024
+/** A request to the broker has about so many bytes of records, and so many of them: the client's work grows with their square. */
+const REQUEST_BYTES_MAX = 512 * 1024
+const REQUEST_RECORDS_MAX = 500
 /** A transaction of a writer that died is ended by the broker after so long, unless its successor does it before. */
 const TRANSACTION_MS_MAX = 30_000
 /** A position moves on alone after so long, where frames had no records for this projection. */
@@ -149,16 +151,17 @@ async function sendAll(
   { topic, partition }: { readonly topic: string; readonly partition: number },
   records: readonly KafkaRecord[],
 ): Promise<void> {
-  let messages: { key: string; value: string; partition: number }[] = []
-  let chars = 0
+  let messages: { key: string; value: Buffer; partition: number }[] = []
+  let bytes = 0
   for (const { key, value } of records) {
-    if (messages.length > 0 && chars + value.length > REQUEST_CHARS_MAX) {
+    const isFull = messages.length >= REQUEST_RECORDS_MAX || bytes + value.length > REQUEST_BYTES_MAX
+    if (messages.length > 0 && isFull) {
       await transaction.send({ topic, messages })
       messages = []
-      chars = 0
+      bytes = 0
     }
     messages.push({ key, value, partition })
-    chars += value.length
+    bytes += value.length
   }
   if (messages.length > 0) await transaction.send({ topic, messages })
 }

@@ -28,7 +28,7 @@ export class ResultRecords implements RecordBatch<AccountEvent> {
       const result = resultOf(event, this.#slot, Origin.kafka, this.#marketOf)
       if (result === undefined) continue
       this.told.push({ outcome: result.outcome })
-      this.#records.push({ key: String(result.memberId), value: result.body })
+      this.#records.push({ key: String(result.memberId), value: Buffer.from(result.body) })
     }
   }
 

@@ -65,7 +65,7 @@ function recordsOf(event: Event, write: (event: never, scales: Scales) => Return
   batch.add({ header, events: [{ ...event, position: [5, 1, 2] }] })
   return [...batch.records()].flatMap(([topic, records]) =>
     records.map(({ key, value }): Said => {
-      const { version, slot, position, time, type, ...members } = JSON.parse(value)
+      const { version, slot, position, time, type, ...members } = JSON.parse(value.toString())
       assert.deepEqual([version, slot, position, time], [1, 2, '5-1-2', '1970-01-01T00:00:02.000000Z'])
       return [`${topic.split('.')[1]} ${type}`, key, members]
     }),

@@ -59,7 +59,8 @@ export class EventRecords<Event extends { readonly type: string }> implements Re
     for (const event of events) {
       const place = `"slot":${this.#slot},"position":"${positionText(event.position)}","time":"${time}"`
       for (const { topic, key, type, members } of this.#write(event)) {
-        this.#append(topic, { key, value: `{"version":1,"type":"${type}",${place},${members}}` })
+        const json = `{"version":1,"type":"${type}",${place},${members}}`
+        this.#append(topic, { key, value: Buffer.from(json) })
       }
     }
   }
