@@ -62,7 +62,7 @@ const failures = counter('exchange_slot_snapshot_failures_total', 'Snapshots tha
 const LOOK_MS = 1_000
 /** After one that failed. */
 const PAUSE_MS = 60_000
-/** After a worker, so many times as long as it ran: it costs a twentieth of a core, however large the state and the flow. */
+/** After a worker, so many times what it used of a core: it costs a twentieth of one, however large the state and the flow. */
 const REST_FACTOR = 20
 /** A worker that takes longer hangs. */
 const WORKER_MS_MAX = 3_600_000
@@ -227,19 +227,23 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       uploadBytesPerSecond: config.uploadBytesPerSecond,
     }
     const beganMs = performance.now()
+    let usedMs: number | undefined
     return new Promise((resolve, reject) => {
       const worker = new Worker(module, { workerData: task, name: `snapshot of ${task.log}-${slot}` })
       const stop = (): void => void worker.terminate()
       const timer = setTimeout(stop, WORKER_MS_MAX)
       service.shutdown.addEventListener('abort', stop)
       worker.on('message', (result: SnapshotTaskResult) => {
+        usedMs = result.cpuMs
         if ('taken' in result) resolve(result.taken)
         else reject(Object.assign(new Error(result.refused.message), { code: result.refused.code }))
       })
       worker.on('error', reject)
       worker.on('exit', (code) => {
         const endedMs = performance.now()
-        this.#notBeforeMs = Math.max(this.#notBeforeMs, endedMs + REST_FACTOR * (endedMs - beganMs))
+        // One that has failed has not told.
+        const restMs = REST_FACTOR * (usedMs ?? endedMs - beganMs)
+        this.#notBeforeMs = Math.max(this.#notBeforeMs, endedMs + restMs)
         clearTimeout(timer)
         service.shutdown.removeEventListener('abort', stop)
         reject(new Error(`The worker has ended with ${code}, without a snapshot.`))

@@ -24,11 +24,17 @@ export interface SnapshotTask {
 }
 
 export type SnapshotTaskResult =
-  | { readonly taken: TakenSnapshot }
-  | { readonly refused: { readonly code: NoSnapshot['code']; readonly message: string } }
+  | { readonly cpuMs: number; readonly taken: TakenSnapshot }
+  | { readonly cpuMs: number; readonly refused: { readonly code: NoSnapshot['code']; readonly message: string } }
 
 /** Behind everything else that wants the processor: on Linux a priority is a thread's own. */
 const PRIORITY = 5
+
+/** Of this thread, since it began. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
+}
 
 export const snapshotTask = (): SnapshotTask => workerData
 
@@ -48,11 +54,11 @@ export async function takeForProcess<State, Item, Event>(
       logger.error({ err: error, snapshot: name }, 'a snapshot is passed over')
     const options = { nats, store, machine, slot, instance, kept, uploadBytesPerSecond, logger }
     const taken = await takeSnapshot({ ...options, onSkipped })
-    parentPort?.postMessage({ taken } satisfies SnapshotTaskResult)
+    parentPort?.postMessage({ cpuMs: cpuMs(), taken } satisfies SnapshotTaskResult)
   } catch (error) {
     if (!(error instanceof NoSnapshot)) throw error
     const { code, message } = error
-    parentPort?.postMessage({ refused: { code, message } } satisfies SnapshotTaskResult)
+    parentPort?.postMessage({ cpuMs: cpuMs(), refused: { code, message } } satisfies SnapshotTaskResult)
   } finally {
     await nats.close()
   }
