@@ -35,6 +35,7 @@ interface Ack {
 
 /** It forgets whom it served when it is over, for the reason that stands in replies.ts. */
 interface Waiting {
+  readonly number: number
   readonly subject: string
   readonly deadlineMs: number
   resolve: (sequence: number) => void
@@ -75,6 +76,20 @@ export function createStore(nats: Bus, ackMsMax = 2_000): Store {
       if (!error) take(message)
     },
   })
+  // An ack that was on its way when the connection broke never comes. What is written meanwhile leaves when there is a new one.
+  void (async () => {
+    let lost = 0
+    for await (const { type } of nats.status()) {
+      if (type === 'disconnect') lost = count
+      if (type !== 'reconnect') continue
+      for (const [token, { number, subject }] of waiting) {
+        if (number > lost) break
+        settle(token, ({ reject }) =>
+          reject(new StoreUnknown(`The connection broke before the ack for ${subject} came.`)),
+        )
+      }
+    }
+  })()
   // Entries are in the order of their deadlines.
   time.every(SWEEP_MS, () => {
     const now = time.nowMs()
@@ -87,8 +102,9 @@ export function createStore(nats: Bus, ackMsMax = 2_000): Store {
   return {
     append: (subject, payload, expectedLast, traces) =>
       new Promise((resolve, reject) => {
-        const token = (++count).toString(36)
-        waiting.set(token, { subject, deadlineMs: time.nowMs() + ackMsMax, resolve, reject })
+        const number = ++count
+        const token = number.toString(36)
+        waiting.set(token, { number, subject, deadlineMs: time.nowMs() + ackMsMax, resolve, reject })
         try {
           if (expectedLast === undefined && traces === undefined) {
             nats.publish(subject, payload, { reply: inbox + token })

@@ -17,7 +17,8 @@ const RETRY_MS = 200
 
 /**
  * The messages of the subjects that match, in order. The client's own consumer waits for the one server that holds it, however
- * long that is away; here another is made where the last message ended.
+ * long that is away; here another is made where the last message ended. At once after a reconnect: a server that has started anew
+ * knows of no consumer, which would be noticed seconds later.
  */
 export async function openReader(
   nats: NatsConnection,
@@ -35,6 +36,13 @@ export async function openReader(
     return consumer.consume(READER_OPTIONS)
   }
   let messages = await open()
+  let loseConsumer = (): void => {}
+  void (async () => {
+    for await (const { type } of nats.status()) {
+      if (isStopped) return
+      if (type === 'reconnect') loseConsumer()
+    }
+  })()
   const reopen = async (): Promise<void> => {
     while (!isStopped && !nats.isClosed()) {
       try {
@@ -50,6 +58,7 @@ export async function openReader(
   async function* read(): AsyncGenerator<ReadMessage> {
     while (!isStopped && !nats.isClosed()) {
       const watch = watchFor(messages)
+      loseConsumer = watch.lose
       try {
         for await (const message of messages) {
           watch.hold(message.info.deliverySequence)
@@ -60,7 +69,7 @@ export async function openReader(
       } finally {
         watch.end()
       }
-      if (!watch.wasSilent) return
+      if (!watch.isLost) return
       await reopen()
     }
   }
@@ -82,14 +91,16 @@ function watchFor(messages: ConsumerMessages) {
   let heardAtMs = performance.now()
   let missedAtMs = Number.POSITIVE_INFINITY
   let isWaiting = true
-  let wasSilent = false
+  let isLost = false
+  const lose = (): void => {
+    isLost = true
+    messages.stop()
+  }
   /** Messages that this consumer has brought here. Where it is in the stream says nothing: it passes over what is for others. */
   let brought = 0
   const look = setInterval(() => {
     const nowMs = performance.now()
-    if (!isWaiting || (nowMs - heardAtMs < SILENT_MS_MAX && nowMs - missedAtMs < MISSED_MS_MAX)) return
-    wasSilent = true
-    messages.stop()
+    if (isWaiting && (nowMs - heardAtMs >= SILENT_MS_MAX || nowMs - missedAtMs >= MISSED_MS_MAX)) lose()
   }, LOOK_MS)
   void (async () => {
     for await (const status of messages.status()) {
@@ -111,9 +122,10 @@ function watchFor(messages: ConsumerMessages) {
       heardAtMs = performance.now()
       missedAtMs = Number.POSITIVE_INFINITY
     },
+    lose,
     end: () => clearInterval(look),
-    get wasSilent() {
-      return wasSilent
+    get isLost() {
+      return isLost
     },
   }
 }

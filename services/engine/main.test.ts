@@ -109,6 +109,9 @@ describe('the engine process', function () {
     const cancelled = await again
     assert(cancelled.kind === 'order')
     assert.equal(cancelled.order.status, 'cancelled')
+    // The reply may be here before the frame.
+    for (let tries = 0; tries < 200 && events.length < 5; tries++)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     assert.deepEqual(
       events.map(({ type }) => type),
       ['MarketOpened', 'BookChanged', 'Traded', 'BookChanged', 'BookChanged'],
