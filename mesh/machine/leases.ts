@@ -37,7 +37,7 @@ export interface Leases {
   untilHeld(slot: number): Promise<void>
   /** Whether this instance holds it, as far as it knows. */
   holds(slot: number): boolean
-  /** Whether another instance that lives holds it. Listens long enough to know who lives. */
+  /** Whether another instance that lives holds it. Where one is named, it listens long enough to know who lives. */
   isOthers(slot: number): Promise<boolean>
   /** `lost`: somebody else has taken it. `move`: it should go to another instance. Undefined when the process stops, or at the signal. */
   untilGone(slot: number, signal?: AbortSignal): Promise<'lost' | 'move' | undefined>
@@ -150,10 +150,15 @@ class LeaseTable implements Leases {
   }
 
   async isOthers(slot: number): Promise<boolean> {
+    const othersName = (): string | undefined => {
+      const entry = this.#entry(slot)
+      return entry?.state === 'held' && entry.instance !== this.#instanceId ? entry.instance : undefined
+    }
+    if (othersName() === undefined) return false
     const listenedMs = this.#time.nowMs() - this.#startedAtMs
     if (listenedMs < SILENT_MS_MAX) await sleep(this.#time, SILENT_MS_MAX - listenedMs)
-    const entry = this.#entry(slot)
-    return entry?.state === 'held' && entry.instance !== this.#instanceId && this.#lives(entry.instance)
+    const name = othersName()
+    return name !== undefined && this.#lives(name)
   }
 
   async untilGone(slot: number, signal?: AbortSignal): Promise<'lost' | 'move' | undefined> {

@@ -102,6 +102,8 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
   return { status }
 }
 
+const nothing = (): void => {}
+
 /** One slot's life in this process: follow, own, follow again; or halted until an operator clears it. */
 class SlotRunner<State, Item, Event> {
   readonly #options: SlotsOptions<State, Item, Event>
@@ -119,7 +121,7 @@ class SlotRunner<State, Item, Event> {
   /** Ends what makes this instance the owner in the eyes of others. */
   #retire: (() => void) | undefined
   /** Tells the start that there is nothing more to wait for. */
-  #settled: () => void = () => {}
+  #settled: () => void = nothing
 
   constructor(options: SlotsOptions<State, Item, Event>, halts: BucketStore, leases: Leases, slot: number) {
     this.#options = options
@@ -172,6 +174,7 @@ class SlotRunner<State, Item, Event> {
     const { promise: owning, resolve: owns } = Promise.withResolvers<void>()
     const settled = this.#settled
     this.#settled = () => {
+      this.#settled = nothing
       settled()
       owns()
     }
@@ -317,8 +320,9 @@ class SlotRunner<State, Item, Event> {
   async #halt(error: SlotHalt): Promise<void> {
     this.#life.abort()
     this.#leases.follows(this.#slot, false)
+    const isOthers = await this.#leases.isOthers(this.#slot)
     await this.#owner?.stop()
-    if (await this.#leases.isOthers(this.#slot)) return await this.#keepOut(error)
+    if (isOthers) return await this.#keepOut(error)
     this.#enter('halted')
     this.#settled()
     this.#endService()
