@@ -8,8 +8,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { askPresence } from '#mesh/presence.ts'
-import { writeSampling } from '#mesh/telemetry/sampling.ts'
+import { switchSampling } from '#mesh/telemetry/sampling.ts'
 import type { Sampling } from '#mesh/telemetry/telemetry.ts'
 import { startCollector } from '#mesh/telemetry/testing/collector.ts'
 import { Exchange, Load, SLOTS } from './http/target.ts'
@@ -32,7 +31,6 @@ const WARM_MS = values.quick ? 2_000 : 15_000
 const CONNECTIONS = 128
 const PAIRS_OF_ONE_START = 5
 const LISTEN_MS = 200
-const SWITCH_TRIES_MAX = 25
 const STARTED_ANEW = ['accounts', 'engine', 'orders', 'gateway']
 const RATIO = Number(values.ratio)
 
@@ -117,11 +115,8 @@ async function startAnew(): Promise<void> {
 
 /** Returns when every process that is there has heard it. */
 async function switchTo(sampling: Sampling): Promise<void> {
-  await writeSampling(exchange.nats, sampling)
-  for (let tries = 0; tries < SWITCH_TRIES_MAX; tries++) {
-    const instances = await askPresence(exchange.nats, LISTEN_MS)
-    if (instances.every(({ tracing }) => tracing === sampling)) return
-  }
+  const instances = await switchSampling(exchange.nats, sampling, LISTEN_MS)
+  if (instances.every(({ tracing }) => tracing === sampling)) return
   throw new Error(`Not every process traces ${sampling}.`)
 }
 

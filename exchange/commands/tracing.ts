@@ -1,16 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { NatsConnection } from '@nats-io/transport-node'
 import { askPresence, type Presence } from '#mesh/presence.ts'
-import { parseSampling, writeSampling } from '#mesh/telemetry/sampling.ts'
+import { parseSampling, switchSampling } from '#mesh/telemetry/sampling.ts'
 import type { Sampling } from '#mesh/telemetry/telemetry.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../errors.ts'
 import { table } from '../table.ts'
 
 const LISTEN_MS = 500
-/** How long the instances are given to hear of it. */
-const HEARD_MS_MAX = 5_000
-const LOOK_MS = 100
 
 export const tracingCommand: Command = {
   name: 'tracing',
@@ -29,24 +24,12 @@ OTEL_EXPORTER_OTLP_ENDPOINT does not trace in any case.`,
     if (wanted === undefined && text !== 'default') {
       throw new UsageError(`RATIO is a number from 0 to 1 with up to six decimals, or off, or default, not "${text}".`)
     }
-    await writeSampling(nats, wanted)
-    const answer = answerOf(await heard(nats, wanted))
+    const answer = answerOf(await switchSampling(nats, wanted, LISTEN_MS))
     return {
       ...answer,
       text: `${answer.text}\n\n✔ ${wanted === undefined ? 'As configured.' : `Switched: ${said(wanted)}.`}`,
     }
   },
-}
-
-/** Who is there when all that trace have heard of it, or when the time is over. */
-async function heard(nats: NatsConnection, wanted: Sampling | undefined): Promise<Presence[]> {
-  const untilMs = performance.now() + HEARD_MS_MAX
-  for (;;) {
-    const instances = await askPresence(nats, LISTEN_MS)
-    const waiting = instances.some(({ tracing }) => tracing !== null && wanted !== undefined && tracing !== wanted)
-    if (!waiting || performance.now() > untilMs) return instances
-    await sleep(LOOK_MS)
-  }
 }
 
 function answerOf(instances: readonly Presence[]): { readonly json: unknown; readonly text: string } {

@@ -322,10 +322,10 @@ class SlotRunner<State, Item, Event> {
     this.#leases.follows(this.#slot, false)
     const isOthers = await this.#leases.isOthers(this.#slot)
     await this.#owner?.stop()
+    this.#endService()
     if (isOthers) return await this.#keepOut(error)
     this.#enter('halted')
     this.#settled()
-    this.#endService()
     this.#logger.fatal({ err: error, code: error.code }, 'slot halted')
     const entry: HaltEntry = {
       state: 'halted',

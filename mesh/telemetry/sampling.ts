@@ -1,10 +1,14 @@
+import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import { followBucket } from '../buckets.ts'
 import { type Bus, streamsOf } from '../bus.ts'
+import { askPresence, type Presence } from '../presence.ts'
 import { Bucket } from '../subjects.ts'
 import type { Sampling, Telemetry } from './telemetry.ts'
 
 const KEY = 'sampling'
+/** How long the instances are given to hear of it. */
+const HEARD_MS_MAX = 5_000
 const RATIO = /^(?:0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)$/
 
 /** `off`, or a number from 0 to 1 with up to six decimals; nothing where it is something else. */
@@ -34,4 +38,21 @@ export async function writeSampling(nats: Bus, sampling: Sampling | undefined): 
   const bucket = await streamsOf(nats).bucket(Bucket.tracing)
   if (sampling === undefined) await bucket.delete(KEY)
   else await bucket.put(KEY, String(sampling))
+}
+
+/** Writes it, and returns who is there when all that trace have heard of it, or after five seconds. `listenMs`: for each look. */
+export async function switchSampling(
+  nats: NatsConnection,
+  sampling: Sampling | undefined,
+  listenMs: number,
+): Promise<Presence[]> {
+  await writeSampling(nats, sampling)
+  const untilMs = performance.now() + HEARD_MS_MAX
+  for (;;) {
+    const instances = await askPresence(nats, listenMs)
+    const isWaiting = instances.some(
+      ({ tracing }) => tracing !== null && sampling !== undefined && tracing !== sampling,
+    )
+    if (!isWaiting || performance.now() > untilMs) return instances
+  }
 }
