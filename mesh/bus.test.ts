@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { streamsOf } from './bus.ts'
 import { createCommandPublisher } from './commands.ts'
 import type { Reply } from './protocol/replies.ts'
 import { createReplyListener } from './replies.ts'
@@ -117,5 +118,22 @@ describe('the bus, on a real nats-server', function () {
     assert.deepEqual(await first, account(1, 7))
     assert.deepEqual(many, [account(2, 1), account(2, 2)])
     await assert.rejects(listener.expect(9, 50), { code: 'reply_timeout' })
+  })
+
+  it('asks again at once when the connection broke before the answer came', async () => {
+    const streams = streamsOf(nats, 10_000)
+    const before = await streams.info('ACCOUNTS')
+    const { pid } = server
+    assert(pid !== undefined)
+    process.kill(pid, 'SIGSTOP')
+    const asked = streams.info('ACCOUNTS')
+    // It is on its way to a server that will not read it.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await server.kill()
+    await server.restart()
+    const restartedMs = performance.now()
+    assert.equal((await asked)?.created, before?.created)
+    const waitedMs = performance.now() - restartedMs
+    assert(waitedMs < 1_000, `answered after ${waitedMs} ms`)
   })
 })

@@ -1,4 +1,4 @@
-import { JetStreamApiError, type JetStreamManager, type JetStreamOptions, jetstream } from '@nats-io/jetstream'
+import { JetStreamApiError, type JetStreamManager, jetstream } from '@nats-io/jetstream'
 import { type KV, Kvm } from '@nats-io/kv'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { archivedPart, readBoth } from './archive/attached.ts'
@@ -90,6 +90,15 @@ export interface StreamReader extends AsyncIterable<ReadMessage> {
   stop(): void
 }
 
+/** The bus has not answered in time. Nothing is wrong but that. */
+export class Unanswered extends Error {
+  override readonly name = 'Unanswered'
+
+  constructor(cause: unknown) {
+    super(`No answer from the bus: ${String(cause)}`, { cause })
+  }
+}
+
 export interface BucketEntry {
   readonly key: string
   readonly operation: string
@@ -118,9 +127,8 @@ export const streamsOf = (bus: Bus, answerMsMax?: number): Streams =>
 /** A bus without streams of its own is a connection of the client. */
 const connectionOf = (bus: Bus): NatsConnection => bus as NatsConnection
 
-function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
-  const options: JetStreamOptions = answerMsMax === undefined ? {} : { timeout: answerMsMax }
-  const js = jetstream(nats, options)
+function natsStreams(nats: NatsConnection, answerMsMax = 5_000): Streams {
+  const js = jetstream(nats, { timeout: Math.min(answerMsMax, TRY_MS_MAX) })
   let opened: Promise<JetStreamManager> | undefined
   const manager = (): Promise<JetStreamManager> => {
     opened ??= js.jetstreamManager(false)
@@ -131,15 +139,15 @@ function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
     info: async (stream, subjectsFilter) => {
       const { streams } = await manager()
       const question = subjectsFilter === undefined ? undefined : { subjects_filter: subjectsFilter }
-      return orMissing(streams.info(stream, question))
+      return untilAnswered(nats, () => orMissing(streams.info(stream, question)), answerMsMax)
     },
     last: async (stream, subject) => {
       const { streams } = await manager()
-      return orMissing(streams.getMessage(stream, { last_by_subj: subject }))
+      return untilAnswered(nats, () => orMissing(streams.getMessage(stream, { last_by_subj: subject })), answerMsMax)
     },
     at: async (stream, sequence) => {
       const { streams } = await manager()
-      return orMissing(streams.getMessage(stream, { seq: sequence }))
+      return untilAnswered(nats, () => orMissing(streams.getMessage(stream, { seq: sequence })), answerMsMax)
     },
     read: async (stream, subject, fromSequence) => {
       const reader = jetstream(nats, { timeout: READER_ANSWER_MS_MAX })
@@ -151,6 +159,9 @@ function natsStreams(nats: NatsConnection, answerMsMax?: number): Streams {
     bucket: (name, replicas) => openBucket(nats, name, replicas),
   }
 }
+
+/** A question that only reads is asked again after so long. */
+const TRY_MS_MAX = 2_000
 
 /** A reader that begins anew asks again rather than wait for a server that is gone. */
 const READER_ANSWER_MS_MAX = 1_000
@@ -176,17 +187,51 @@ export async function openBucket(nats: NatsConnection, name: string, replicas = 
 const ANSWERED_MS_MAX = 15_000
 const RETRY_MS = 100
 
-/** Asks again while the server does not answer, for some time. */
-async function untilAnswered<Found>(nats: NatsConnection, ask: () => Promise<Found>): Promise<Found> {
-  const deadlineMs = performance.now() + ANSWERED_MS_MAX
+/** Asks again while the server does not answer, for some time; at once when the connection broke before the answer came. */
+async function untilAnswered<Found>(
+  nats: NatsConnection,
+  ask: () => Promise<Found>,
+  msMax = ANSWERED_MS_MAX,
+): Promise<Found> {
+  const deadlineMs = performance.now() + msMax
   for (;;) {
     try {
-      return await ask()
+      return await unlessLost(nats, ask())
     } catch (error) {
       const isRefused = error instanceof JetStreamApiError && error.status !== 503
-      if (isRefused || nats.isClosed() || performance.now() > deadlineMs) throw error
+      if (isRefused || nats.isClosed()) throw error
+      if (performance.now() > deadlineMs) throw new Unanswered(error)
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
     }
+  }
+}
+
+/** By connection: what waits for an answer that a broken connection will not bring. */
+const waitingOn = new WeakMap<NatsConnection, Set<(error: Error) => void>>()
+
+function waitingFor(nats: NatsConnection): Set<(error: Error) => void> {
+  const known = waitingOn.get(nats)
+  if (known !== undefined) return known
+  const waiting = new Set<(error: Error) => void>()
+  waitingOn.set(nats, waiting)
+  void (async () => {
+    for await (const { type } of nats.status()) {
+      if (type !== 'reconnect') continue
+      const error = new Error('The connection broke before the answer came.')
+      for (const lose of [...waiting]) lose(error)
+    }
+  })()
+  return waiting
+}
+
+async function unlessLost<Found>(nats: NatsConnection, answer: Promise<Found>): Promise<Found> {
+  const waiting = waitingFor(nats)
+  const { promise: lost, reject: lose } = Promise.withResolvers<never>()
+  waiting.add(lose)
+  try {
+    return await Promise.race([answer, lost])
+  } finally {
+    waiting.delete(lose)
   }
 }
 

@@ -17,7 +17,7 @@ const LENGTH = /\r\ncontent-length: ([0-9]+)/i
 export class Connection {
   readonly #socket: Socket
   readonly #onResponse: (response: Response, connection: Connection) => void
-  readonly #onFailure: (error: Error) => void
+  readonly #onFailure: (error: Error, connection: Connection) => void
   #partial = ''
   isIdle = true
   /** The number of the order under way, and when it was sent (or should have been), for whoever uses this connection. */
@@ -27,7 +27,7 @@ export class Connection {
   private constructor(
     socket: Socket,
     onResponse: (response: Response, connection: Connection) => void,
-    onFailure: (error: Error) => void,
+    onFailure: (error: Error, connection: Connection) => void,
   ) {
     this.#socket = socket
     this.#onResponse = onResponse
@@ -38,7 +38,7 @@ export class Connection {
   static open(
     address: { readonly host: string; readonly port: number },
     onResponse: (response: Response, connection: Connection) => void,
-    onFailure: (error: Error) => void,
+    onFailure: (error: Error, connection: Connection) => void,
   ): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const socket = connect({ ...address, noDelay: true })
@@ -47,13 +47,19 @@ export class Connection {
       socket.once('connect', () => {
         socket.off('error', refused)
         const connection = new Connection(socket, onResponse, onFailure)
-        socket.on('error', onFailure)
+        socket.on('error', (error) => onFailure(error, connection))
         socket.on('close', () => {
-          if (!connection.isIdle) onFailure(new Error('The server closed a connection with a request under way.'))
+          if (!connection.isIdle)
+            onFailure(new Error('The server closed a connection with a request under way.'), connection)
         })
         resolve(connection)
       })
     })
+  }
+
+  /** Whether another request can be sent. */
+  get isOpen(): boolean {
+    return !this.#socket.destroyed && this.#socket.writable
   }
 
   send(request: string): void {
@@ -67,7 +73,7 @@ export class Connection {
 
   #receive(chunk: string): void {
     if (this.isIdle) {
-      this.#onFailure(new Error(`Nobody asked for this answer: ${chunk.slice(0, 200)}`))
+      this.#onFailure(new Error(`Nobody asked for this answer: ${chunk.slice(0, 200)}`), this)
       return
     }
     const text = this.#partial === '' ? chunk : this.#partial + chunk

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { type BucketEntry, type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
+import { type BucketEntry, type BucketStore, type Bus, streamsOf, timeOf, Unanswered } from '../bus.ts'
 import { RpcError, serveRpc } from '../rpc.ts'
 import type { Service } from '../service.ts'
 import type { MeshShape } from '../streams.ts'
@@ -145,7 +145,12 @@ class SlotRunner<State, Item, Event> {
     }
   }
 
-  async start(): Promise<void> {
+  /** Follows the slot, or holds it halted, from here on. @throws what has failed too often */
+  start(): Promise<void> {
+    return this.#patiently(() => this.#begin())
+  }
+
+  async #begin(): Promise<void> {
     this.#enter('waiting')
     const entry = await this.#haltPatiently()
     if (entry !== undefined) {
@@ -279,12 +284,12 @@ class SlotRunner<State, Item, Event> {
     if (this.#stopped) return
     const { fail } = this.#options.service
     if (error instanceof SlotHalt) void this.#halt(error).catch(fail)
-    else if (error instanceof StepDown) void this.#recoverAlone(error).catch(fail)
+    else if (error instanceof StepDown || error instanceof Unanswered) void this.#recoverAlone(error).catch(fail)
     else fail(error)
   }
 
   /** Forgets what is known of this slot and reads its log again, while the others of this process go on. */
-  async #recoverAlone(why: StepDown): Promise<void> {
+  async #recoverAlone(why: Error): Promise<void> {
     this.#logger.warn({ err: why }, 'slot is recovered from its log')
     this.#leases.follows(this.#slot, false)
     this.#life.abort()
@@ -296,7 +301,7 @@ class SlotRunner<State, Item, Event> {
       await owner?.stop()
       if (this.#retire !== undefined) await this.#leases.release(this.#slot)
       this.#endService()
-      await this.#patiently(() => this.start())
+      await this.start()
     } catch (error) {
       if (!(error instanceof SlotHalt)) throw error
       await this.#halt(error)

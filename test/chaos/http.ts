@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http'
+import { Connection, type Response } from '../../bench/http/connection.ts'
 
 /** What came back; `status` 0: nothing did, in time or at all. */
 export interface Answer {
@@ -16,40 +16,58 @@ export interface Http {
 
 const NOTHING: Answer = { status: 0, code: '', body: undefined }
 
-/** A client of the public entry that never throws: what breaks on the way is an answer of status 0. */
+/**
+ * A client of the public entry that never throws: what breaks on the way is an answer of status 0. It shares the machine with
+ * all that it judges, so it has the connections of the load generator, for a tenth of what node:http costs.
+ */
 export function createHttp(url: string, options: { readonly patienceMs: number }): Http {
   const { hostname, port } = new URL(url)
-  const agent = new Agent({ keepAlive: true, maxSockets: 4_096, maxFreeSockets: 512 })
+  const idle: Connection[] = []
+  const waiting = new Map<Connection, (answer: Answer) => void>()
+
+  const settle = (connection: Connection, answer: Answer): void => {
+    waiting.get(connection)?.(answer)
+    waiting.delete(connection)
+  }
+  const onResponse = ({ status, text, bodyAt }: Response, connection: Connection): void => {
+    idle.push(connection)
+    settle(connection, answerOf(status, text.slice(bodyAt)))
+  }
+  const onFailure = (_error: Error, connection: Connection): void => {
+    connection.close()
+    settle(connection, NOTHING)
+  }
+  const take = async (): Promise<Connection> => {
+    for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
+      if (connection.isOpen) return connection
+    }
+    return await Connection.open({ host: hostname, port: Number(port) }, onResponse, onFailure)
+  }
+
   return {
-    call: (method, path, token, body) =>
-      new Promise((resolve) => {
-        const payload = body === undefined ? undefined : JSON.stringify(body)
-        const headers: Record<string, string> = { host: 'exchange.local', authorization: `Bearer ${token}` }
-        if (payload !== undefined) {
-          headers['content-type'] = 'application/json'
-          headers['content-length'] = String(Buffer.byteLength(payload))
-        }
-        const outgoing = request({ hostname, port, agent, method, path: `/api/v3${path}`, headers }, (incoming) => {
-          let text = ''
-          incoming.setEncoding('utf8')
-          incoming.on('data', (chunk: string) => {
-            text += chunk
-          })
-          incoming.on('end', () => finish(answerOf(incoming.statusCode ?? 0, text)))
-          incoming.on('error', () => finish(NOTHING))
-        })
-        const patience = setTimeout(() => {
-          finish(NOTHING)
-          outgoing.destroy()
-        }, options.patienceMs)
-        const finish = (answer: Answer): void => {
+    call: async (method, path, token, body) => {
+      const payload = body === undefined ? '' : JSON.stringify(body)
+      const content =
+        body === undefined ? '' : `content-type: application/json\r\ncontent-length: ${payload.length}\r\n`
+      const head = `${method} /api/v3${path} HTTP/1.1\r\nhost: exchange.local\r\nauthorization: Bearer ${token}\r\n${content}\r\n`
+      let connection: Connection
+      try {
+        connection = await take()
+      } catch {
+        return NOTHING
+      }
+      return await new Promise((resolve) => {
+        const patience = setTimeout(() => onFailure(new Error('no answer'), connection), options.patienceMs)
+        waiting.set(connection, (answer) => {
           clearTimeout(patience)
           resolve(answer)
-        }
-        outgoing.on('error', () => finish(NOTHING))
-        outgoing.end(payload)
-      }),
-    close: () => agent.destroy(),
+        })
+        connection.send(head + payload)
+      })
+    },
+    close: () => {
+      for (const connection of [...idle, ...waiting.keys()]) connection.close()
+    },
   }
 }
 

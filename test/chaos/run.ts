@@ -57,7 +57,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     scale: SCALE,
     syncInterval: options.syncInterval,
     // As in every mesh that npm start brings up: who starts anew begins with a snapshot.
-    env: { LOG_LEVEL: 'warn', PASSWORD_COST_LOG2: '10', RATE_LOGIN: '1000:1000', SNAPSHOT_DIR: snapshots.path },
+    env: {
+      LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
+      PASSWORD_COST_LOG2: '10',
+      RATE_LOGIN: '1000:1000',
+      SNAPSHOT_DIR: snapshots.path,
+    },
   })
   await using crowd = await Crowd.gather(supervised, { members, rate, seed })
   say(`${members} members, ${rate} orders a second are asked for; seed ${seed}`)

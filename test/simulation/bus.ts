@@ -1,5 +1,13 @@
 import { type MsgHdrs, NoRespondersError, RequestError, TimeoutError } from '@nats-io/transport-node'
-import type { BucketEntry, BucketStore, Bus, BusMessage, StreamReader, Streams } from '#mesh/bus.ts'
+import {
+  type BucketEntry,
+  type BucketStore,
+  type Bus,
+  type BusMessage,
+  type StreamReader,
+  type Streams,
+  Unanswered,
+} from '#mesh/bus.ts'
 import type { Time } from '#mesh/time.ts'
 import { Link, type Reading, type Subscription } from './link.ts'
 import type { SimulatedProcess } from './process.ts'
@@ -188,7 +196,7 @@ export class SimulatedBus implements Bus {
   /** A question to the server. It fails when no answer comes in time, whatever became of it. */
   #ask<Answer>(question: (link: Link) => Answer): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const cancel = this.time.after(ANSWER_MS_MAX, () => reject(new TimeoutError()))
+      const cancel = this.time.after(ANSWER_MS_MAX, () => reject(new Unanswered(new TimeoutError())))
       const link = this.#link
       if (link === undefined) return
       this.#send(() => {

@@ -30,7 +30,7 @@ import { matches, type StoredMessage } from './server.ts'
 
 /** How a process may give up: for the bus, or because another has taken over. Anything else is a fault of ours. */
 const GOOD_REASONS =
-  /^(StepDown|TimeoutError|StoreUnknown|StoreRefused|RpcError)|was taken by another instance|cleared; recovering|has no owner; recovering|No ack/
+  /^(StepDown|TimeoutError|Unanswered|StoreUnknown|StoreRefused|RpcError)|was taken by another instance|cleared; recovering|has no owner; recovering|No ack/
 
 const isGoodReason = (error: Error): boolean => GOOD_REASONS.test(`${error.name}: ${error.message}`)
 
