@@ -174,4 +174,29 @@ describe('snapshots that nobody asks for', function () {
       }
     }, 100_000)
   })
+
+  it('are left by a recovery that had much to replay, for the next one', async () => {
+    await using machines = await TestMachines.start()
+    await machines.trade(400)
+    const before = await machines.reads()
+    const logged = (what: string, service: 'accounts' | 'engine') =>
+      machines.logged(service).filter(({ msg, slot }) => msg === what && !String(slot).startsWith('definitions'))
+    for (const service of ['accounts', 'engine'] as const) {
+      const { env } = machines.process(service).spec
+      assert(env !== undefined)
+      env.SNAPSHOT_ITEMS = '20'
+    }
+    await machines.restart('accounts', 'engine')
+    assert.deepEqual(await machines.reads(), before)
+    await machines.restart('accounts', 'engine')
+    assert.deepEqual(await machines.reads(), before)
+    for (const service of ['accounts', 'engine'] as const) {
+      const taken = logged('snapshot taken', service)
+      const recovered = logged('slot recovered from its log', service)
+      const slots = recovered.slice(-2).map(({ slot, snapshot }) => [slot, snapshot])
+      assert.deepEqual(taken.map(({ slot, name }) => [slot, name]).sort(), slots.sort())
+    }
+    const { difference } = await auditMesh({ natsUrl: machines.bus.url, rate: 0, waitMs: 10_000 })
+    assert.equal(difference, undefined)
+  })
 })

@@ -31,6 +31,7 @@ import {
   senderDiffers,
 } from './slot.ts'
 import { SnapshotBroken } from './snapshots/file.ts'
+import type { DraftSnapshot } from './snapshots/keeper.ts'
 import { encodePairMessage, pairEndOf } from './wire.ts'
 
 /** What is remembered here is not enough, or not right: the slot is to be recovered from its log. */
@@ -355,11 +356,21 @@ export class SlotOwner<State, Item, Event> {
   async #replay(lastFrame: FrameHeader): Promise<void> {
     // What was said is stored up to there.
     this.fold.saysEvents = false
+    const { snapshots } = this.#options
     const reader = await this.#consume(this.fold.applied[0] + 1)
     const [endSequence, endItem] = lastFrame.inTo
-    let lookedAtMs = this.#time.nowMs()
+    const beganMs = this.#time.nowMs()
+    const itemsBefore = this.fold.itemsCount
+    let lookedAtMs = beganMs
+    let last: Uint8Array | undefined
+    let draft: DraftSnapshot | undefined
     try {
       for await (const received of reader) {
+        if (received.seq >= lastFrame.inFrom[0] && last !== undefined) {
+          const replayed = { items: this.fold.itemsCount - itemsBefore, ms: this.#time.nowMs() - beganMs }
+          draft = await snapshots?.draft(this.fold, last, replayed)
+          last = undefined
+        } else if (received.seq < lastFrame.inFrom[0]) last = received.data
         if (this.#time.nowMs() - lookedAtMs > STRETCH_MS_MAX) {
           await new Promise<void>((resolve) => this.#time.soon(resolve))
           lookedAtMs = this.#time.nowMs()
@@ -380,8 +391,11 @@ export class SlotOwner<State, Item, Event> {
       reader.stop()
       this.fold.saysEvents = true
     }
-    if (compare(this.fold.applied, lastFrame.inTo) < 0) throw new StepDown('The reader of the log ended in the replay.')
-    if (this.fold.hash !== lastFrame.hash) {
+    const isOver = compare(this.fold.applied, lastFrame.inTo) >= 0
+    const isRight = isOver && this.fold.hash === lastFrame.hash
+    await (isRight ? draft?.keep() : draft?.drop())
+    if (!isOver) throw new StepDown('The reader of the log ended in the replay.')
+    if (!isRight) {
       throw new SlotHalt(
         'replay_differs',
         `Replaying the log to ${endSequence} gives hash ${this.fold.hash}, the stored frame says ${lastFrame.hash}: another version of the rules, or a changed log.`,

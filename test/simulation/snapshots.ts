@@ -3,18 +3,20 @@ import { parseFrameHeader } from '#mesh/frames.ts'
 import { toLogMessage } from '#mesh/machine/log-message.ts'
 import { SlotFold } from '#mesh/machine/slot.ts'
 import { SnapshotBroken } from '#mesh/machine/snapshots/file.ts'
-import { packFold, restoreFold } from '#mesh/machine/snapshots/fold.ts'
+import { headerOf, packFold, restoreFold } from '#mesh/machine/snapshots/fold.ts'
 import type { SlotSnapshots } from '#mesh/machine/snapshots/keeper.ts'
 import type { Machine } from '#mesh/machine/snapshots/machine.ts'
 import { type LoadedSnapshot, type SnapshotStore, snapshotName } from '#mesh/machine/snapshots/store.ts'
-import { hashOfMessage, usableSnapshots } from '#mesh/machine/snapshots/usable.ts'
+import { usableSnapshots } from '#mesh/machine/snapshots/usable.ts'
 import { EVENTS_STREAM, framesSubject, type Log, STREAM_OF_LOG, slotFilter, sourceName } from '#mesh/subjects.ts'
 import type { ProcessHost } from './process.ts'
 import type { Random } from './random.ts'
-import { matches, type SimulatedServer, type StoredMessage } from './server.ts'
+import { matches, type SimulatedServer } from './server.ts'
 
 /** Of a slot so many are kept. */
 const KEPT = 2
+/** Recoveries that leave one, as a share of all. */
+const DRAFTED = 0.3
 
 /**
  * The snapshots that all instances find, with what a damaged disk makes of them. Which ones may be used, and what a slot is
@@ -68,6 +70,17 @@ export class SimulatedSnapshots {
           }
         }
       },
+      draft: async (fold, message) => {
+        if (!this.#random.chance(DRAFTED)) return undefined
+        const snapshot = this.#pack(machine, fold, message)
+        return {
+          keep: async () => this.#keep(log, fold.slot, snapshot),
+          drop: async () => {
+            if (!this.isLossy)
+              this.wrongs.push(`${sourceName(log, fold.slot)}: its log does not lead to its last frame`)
+          },
+        }
+      },
       none: async (slot) => machine.memory?.unpack(slot, undefined),
       follow: () => {},
     }
@@ -93,7 +106,7 @@ export class SimulatedSnapshots {
     if (last === undefined) return
     let snapshot: LoadedSnapshot | undefined
     for (const message of messages) {
-      if (message.seq >= inFrom[0]) snapshot ??= this.#pack(machine, fold, last)
+      if (message.seq >= inFrom[0]) snapshot ??= this.#pack(machine, fold, last.data)
       const until = message.seq === inTo[0] ? inTo[1] : Number.MAX_SAFE_INTEGER
       for (let from = 0; from >= 0 && from <= until; ) {
         from = fold.apply(toLogMessage(message), from, until)
@@ -105,33 +118,26 @@ export class SimulatedSnapshots {
       if (!this.isLossy) this.wrongs.push(`${sourceName(log, slot)}: its log does not lead to its frame ${tail.seq}`)
       return
     }
-    this.#kept.set(sourceName(log, slot), [snapshot, ...this.#of(log, slot)].slice(0, KEPT))
+    this.#keep(log, slot, snapshot)
+  }
+
+  #keep(log: Log, slot: number, snapshot: LoadedSnapshot): void {
+    const others = this.#of(log, slot).filter(({ name }) => name !== snapshot.name)
+    const kept = [snapshot, ...others].sort((a, b) => b.sequence - a.sequence)
+    this.#kept.set(sourceName(log, slot), kept.slice(0, KEPT))
     this.taken++
   }
 
   #pack<State, Item, Event>(
     machine: Machine<State, Item, Event>,
     fold: SlotFold<State, Item, Event>,
-    last: StoredMessage,
+    message: Uint8Array,
   ): LoadedSnapshot {
-    const { rules, memory } = machine
-    const { log } = rules
-    const { slot } = fold
-    const point = fold.point()
-    const header = {
-      log,
-      slot,
-      stateVersion: rules.snapshots?.version ?? 0,
-      memoryVersion: memory?.version ?? 0,
-      point,
-      stateHash: rules.stateHash(fold.state),
-      messageHash: hashOfMessage(last.data),
-      takenAt: '',
-      instance: 'simulation',
-    }
-    const name = snapshotName(log, slot, last.seq, point.itemsCount)
+    const header = headerOf(machine, fold, { instance: 'simulation', message })
+    const { applied, itemsCount } = header.point
+    const name = snapshotName(header.log, fold.slot, applied[0], itemsCount)
     const body = Buffer.concat(packFold(machine, fold))
-    return { name, sequence: last.seq, itemsCount: point.itemsCount, header, body }
+    return { name, sequence: applied[0], itemsCount, header, body }
   }
 
   #of(log: Log, slot: number): LoadedSnapshot[] {

@@ -8,6 +8,7 @@ import type { MeshShape } from '../../streams.ts'
 import { slotSnapshotSubject, sourceName } from '../../subjects.ts'
 import { type PairOut, type SlotFold, SlotHalt } from '../slot.ts'
 import type { SnapshotConfig } from './config.ts'
+import { draftSnapshot, type Replayed } from './draft.ts'
 import { SnapshotBroken } from './file.ts'
 import { restoreFold } from './fold.ts'
 import type { Machine } from './machine.ts'
@@ -35,12 +36,24 @@ export interface UsableSnapshot<State, Item, Event> {
   skip(error: Error): void
 }
 
+/** A snapshot whose replay has not come to its end. What goes wrong with it stops no recovery. */
+export interface DraftSnapshot {
+  keep(): Promise<void>
+  drop(): Promise<void>
+}
+
 /** What the runtime of a machine wants of its snapshots. */
 export interface SlotSnapshots<State, Item, Event> {
   /** Newest first. `lastFrame`: of the slot. */
   usable(slot: number, lastFrame: FrameHeader): AsyncIterable<UsableSnapshot<State, Item, Event>>
   /** The log will be read from its beginning. @throws SlotHalt `log_trimmed` where it no longer has that */
   none(slot: number): Promise<void>
+  /**
+   * In a replay that stands where the slot's last frame begins: a snapshot of that, if the replay was long enough that the next
+   * recovery should not have to repeat it. To be kept when the replay has proved right, or dropped.
+   * `message`: the last one applied. `replayed`: how much that was, and how long it took.
+   */
+  draft(fold: SlotFold<State, Item, Event>, message: Uint8Array, replayed: Replayed): Promise<DraftSnapshot | undefined>
   /** From now on snapshots are taken of the slots that are told, when they are due. */
   follow(owned: () => Iterable<{ readonly slot: number; readonly itemsCount: number }>): void
 }
@@ -146,6 +159,36 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
     }
   }
 
+  async draft(
+    fold: SlotFold<State, Item, Event>,
+    message: Uint8Array,
+    replayed: Replayed,
+  ): Promise<DraftSnapshot | undefined> {
+    const { config, machine, service } = this.#options
+    const { slot } = fold
+    const options = { machine, config, store: this.#store, instance: service.instanceId }
+    const orAlarm = async <Result>(work: Promise<Result>): Promise<Result | undefined> => {
+      try {
+        return await work
+      } catch (error) {
+        this.#failed(slot, error)
+        return undefined
+      }
+    }
+    const draft = await orAlarm(draftSnapshot(options, fold, message, replayed))
+    if (draft === undefined) return undefined
+    return {
+      drop: () => orAlarm(draft.drop()),
+      keep: async () => {
+        const taken = await orAlarm(draft.keep())
+        if (taken === undefined) return
+        this.#took(slot, taken)
+        // Nothing waits for that: who starts anew here finds the file.
+        void orAlarm(this.#store.publish(machine.rules.log, slot, taken.name, config))
+      },
+    }
+  }
+
   follow(owned: () => Iterable<{ readonly slot: number; readonly itemsCount: number }>): void {
     const timer = setInterval(() => {
       if (this.#busy.size > 0 || performance.now() < this.#notBeforeMs) return
@@ -181,16 +224,12 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
   #take(slot: number): Promise<TakenSnapshot> {
     const running = this.#busy.get(slot)
     if (running !== undefined) return running
-    const { log } = this.#options.machine.rules
     const take = taking.then(() => this.#runWorker(slot))
     taking = take.catch(() => {})
     this.#busy.set(slot, take)
     return take
       .then((taken) => {
-        const { name, itemsCount, bytes, ms } = taken
-        this.#newest.set(slot, { itemsCount, atMs: performance.now() })
-        this.#shown.set(slot, { last: { name, at: new Date().toISOString(), bytes, ms } })
-        this.#logger.info({ slot: sourceName(log, slot), ...taken }, 'snapshot taken')
+        this.#took(slot, taken)
         return taken
       })
       .catch((error: unknown) => {
@@ -199,10 +238,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
           this.#newest.set(slot, { ...newest, atMs: performance.now() })
         } else {
           this.#notBeforeMs = performance.now() + PAUSE_MS
-          this.#shownOf(slot).failure = String(error)
-          failures.inc({ log, slot })
-          const alarm = { alarm: true, code: 'snapshot_failed' }
-          this.#logger.error({ ...alarm, err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
+          this.#failed(slot, error)
         }
         throw error
       })
@@ -210,6 +246,22 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
         this.#busy.delete(slot)
         this.#show()
       })
+  }
+
+  #took(slot: number, taken: TakenSnapshot): void {
+    const { log } = this.#options.machine.rules
+    const { name, itemsCount, bytes, ms } = taken
+    this.#newest.set(slot, { itemsCount, atMs: performance.now() })
+    this.#shown.set(slot, { last: { name, at: new Date().toISOString(), bytes, ms } })
+    this.#logger.info({ slot: sourceName(log, slot), ...taken }, 'snapshot taken')
+  }
+
+  #failed(slot: number, error: unknown): void {
+    const { log } = this.#options.machine.rules
+    this.#shownOf(slot).failure = String(error)
+    failures.inc({ log, slot })
+    const alarm = { alarm: true, code: 'snapshot_failed' }
+    this.#logger.error({ ...alarm, err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
   }
 
   #runWorker(slot: number): Promise<TakenSnapshot> {

@@ -94,20 +94,32 @@ export class SnapshotStore {
     return { ...snapshot, ...(await readSnapshotFile(path)) }
   }
 
+  /** From here on every instance finds it; older ones than the newest `kept` are dropped. */
+  async publish(
+    log: Log,
+    slot: number,
+    name: string,
+    { uploadBytesPerSecond, kept }: { readonly uploadBytesPerSecond: number; readonly kept: number },
+  ): Promise<void> {
+    await this.#upload(name, uploadBytesPerSecond)
+    await this.#prune(log, slot, kept)
+  }
+
   /** Puts the file into the object store, not faster than that. */
-  async upload(name: string, bytesPerSecond: number): Promise<void> {
+  async #upload(name: string, bytesPerSecond: number): Promise<void> {
     const meta = { name, options: { max_chunk_size: UPLOAD_CHUNK_BYTES } }
     const data = Readable.toWeb(Readable.from(paced(this.pathOf(name), bytesPerSecond)))
     await this.#objects.put(meta, data as unknown as ReadableStream<Uint8Array>)
   }
 
-  /** Drops all but the newest `kept`, and what dead processes have begun. */
-  async prune(log: Log, slot: number, kept: number): Promise<void> {
+  /** Drops all that is older than the newest `kept`, and what dead processes have begun. */
+  async #prune(log: Log, slot: number, kept: number): Promise<void> {
     const stored = await this.listStored(log, slot)
     for (const { name } of stored.slice(kept)) await this.#objects.delete(name)
-    const keep = new Set(stored.slice(0, kept).map(({ name }) => name))
+    // Newer files may be on their way into the object store.
+    const oldest = stored[kept - 1]?.sequence ?? 0
     for (const name of await this.#files(log, slot)) {
-      if (!keep.has(name)) await rm(this.pathOf(name), { force: true })
+      if (parseName(name).sequence < oldest) await rm(this.pathOf(name), { force: true })
     }
     await this.#removeAbandonedFiles()
     await this.#removeAbandonedChunks()

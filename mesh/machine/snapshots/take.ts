@@ -7,10 +7,11 @@ import { EVENTS_STREAM, framesSubject, STREAM_OF_LOG, slotFilter } from '../../s
 import { toLogMessage } from '../log-message.ts'
 import { SlotFold } from '../slot.ts'
 import { readSnapshotFile, SnapshotBroken, type SnapshotHeader, writeSnapshotFile } from './file.ts'
-import { packFold, restoreFold } from './fold.ts'
+import { assureState, headerOf, packFold, restoreFold } from './fold.ts'
 import type { Machine } from './machine.ts'
+import { NoSnapshot } from './no-snapshot.ts'
 import { type SnapshotStore, snapshotName } from './store.ts'
-import { firstKept, hashOfMessage, usableSnapshots } from './usable.ts'
+import { firstKept, usableSnapshots } from './usable.ts'
 
 export interface TakeOptions<State, Item, Event> {
   readonly nats: NatsConnection
@@ -33,17 +34,6 @@ export interface TakenSnapshot {
   /** Items that were applied for it, behind the snapshot that it began with. */
   readonly replayedItems: number
   readonly ms: number
-}
-
-/** There is nothing to take a snapshot of, or it must not be kept. */
-export class NoSnapshot extends Error {
-  override readonly name = 'NoSnapshot'
-  readonly code: 'nothing_new' | 'log_trimmed' | 'replay_differs' | 'snapshot_differs'
-
-  constructor(code: NoSnapshot['code'], message: string) {
-    super(message)
-    this.code = code
-  }
 }
 
 /**
@@ -69,8 +59,7 @@ export async function takeSnapshot<State, Item, Event>(
   }
   const name = snapshotName(log, slot, header.point.applied[0], header.point.itemsCount)
   await rename(path, store.pathOf(name))
-  await store.upload(name, uploadBytesPerSecond)
-  await store.prune(log, slot, kept)
+  await store.publish(log, slot, name, { uploadBytesPerSecond, kept })
   const { applied, itemsCount } = header.point
   return { name, sequence: applied[0], itemsCount, bytes, replayedItems, ms: Math.round(performance.now() - beganMs) }
 }
@@ -93,7 +82,7 @@ async function writeFromLog<State, Item, Event>(options: TakeOptions<State, Item
     for await (const received of reader) {
       if (written === undefined && received.seq >= frame.inFrom[0]) {
         if (last === undefined) throw new NoSnapshot('nothing_new', 'Nothing is stored behind the newest snapshot.')
-        const header = headerOf(options, fold, last)
+        const header = headerOf(machine, fold, { instance: options.instance, message: last.data })
         const path = store.unprovedPathOf(log, slot)
         written = { header, path, ...(await writeSnapshotFile(path, header, packFold(machine, fold))) }
       }
@@ -158,24 +147,6 @@ function applyTo<State, Item, Event>(
   fold.forgetSent()
 }
 
-function headerOf<State, Item, Event>(
-  { machine: { rules, memory }, slot, instance }: TakeOptions<State, Item, Event>,
-  fold: SlotFold<State, Item, Event>,
-  last: ReadMessage,
-): SnapshotHeader {
-  return {
-    log: rules.log,
-    slot,
-    stateVersion: rules.snapshots?.version ?? 0,
-    memoryVersion: memory?.version ?? 0,
-    point: fold.point(),
-    stateHash: rules.stateHash(fold.state),
-    messageHash: hashOfMessage(last.data),
-    takenAt: new Date().toISOString(),
-    instance,
-  }
-}
-
 /** What was written is what is read, by the same code that a recovery uses. */
 async function readBack<State, Item, Event>(
   machine: Machine<State, Item, Event>,
@@ -184,8 +155,5 @@ async function readBack<State, Item, Event>(
 ): Promise<void> {
   const { header, body } = await readSnapshotFile(path)
   const fold = restoreFold(machine, slot, { name: path, header, body })
-  const stateHash = machine.rules.stateHash(fold.state)
-  if (stateHash === header.stateHash) return
-  const message = `The state that was written had hash ${header.stateHash}, what is read back has ${stateHash}.`
-  throw new NoSnapshot('snapshot_differs', message)
+  assureState(machine, header, fold.state)
 }

@@ -5,8 +5,9 @@ import { attachArchive } from '../../archive/attached.ts'
 import { connectNats } from '../../service.ts'
 import type { Log } from '../../subjects.ts'
 import type { Machine } from './machine.ts'
+import { NoSnapshot } from './no-snapshot.ts'
 import { SnapshotStore } from './store.ts'
-import { NoSnapshot, type TakenSnapshot, takeSnapshot } from './take.ts'
+import { type TakenSnapshot, takeSnapshot } from './take.ts'
 
 /** What the process asks of its worker. */
 export interface SnapshotTask {
