@@ -19,8 +19,8 @@ export interface Draft {
   drop(): Promise<void>
 }
 
-/** Packed for each millisecond of the replay at most: that is a tenth of its time, or less. And what is always little. */
-const BYTES_PER_MS = 2_000
+/** Packed for each millisecond of the replay at most: that is a fifth of its time, or less. And what is always little. */
+const BYTES_PER_MS = 10_000
 const BYTES_LITTLE = 1_000_000
 
 /**
