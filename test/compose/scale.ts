@@ -7,9 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { run } from '#launcher/servers/child-process.ts'
-import { connectNats } from '#mesh/service.ts'
-import { Client } from '../support/client.ts'
-import { SteadyLoad } from '../support/steady-load.ts'
+import { startLoad } from './load.ts'
 
 const PER_SECOND = 30
 const CALM_MS = 3_000
@@ -19,48 +17,23 @@ const STEPS = [
   { gateway: 1, accounts: 1, engine: 1, orders: 1 },
 ]
 
-const { env } = process
-const host = '127.0.0.1'
-const natsUrl = `nats://${host}:${env.NATS_PORT ?? 4222}`
-const mysqlUrl = `mysql://exchange:${env.MYSQL_PASSWORD ?? 'laptop-only'}@${host}:${env.MYSQL_PORT ?? 3306}/exchange`
-const admin = {
-  email: env.EXCHANGE_ADMIN_EMAIL ?? 'admin@example.com',
-  password: env.EXCHANGE_ADMIN_PASSWORD ?? '',
-}
-
-const nats = await connectNats(natsUrl, 'compose-check')
-try {
-  const load = await SteadyLoad.start(
-    nats,
-    new Client([`http://${host}:${env.PUBLIC_PORT ?? 8182}`]),
-    admin,
-    PER_SECOND,
-  )
-  await sleep(CALM_MS)
-  for (const step of STEPS) {
-    const scale = Object.entries(step).map(([service, count]) => `${service}=${count}`)
-    const beganMs = performance.now()
-    const scales = scale.flatMap((one) => ['--scale', one])
-    // The next step must not stop the only gateway that is ready.
-    const up = ['compose', 'up', '--wait', '--no-recreate', '--no-deps', ...scales, ...Object.keys(step)]
-    await run('docker', up).catch(async (error: unknown) => {
-      // A newcomer that a full machine kept silent for over a second starts anew, and compose takes it for broken meanwhile.
-      console.log(`${scale.join(' ')}: asked for again, as the first time ${String(error).slice(0, ERROR_CHARS_MAX)}`)
-      await sleep(CALM_MS)
-      await run('docker', up)
-    })
+await using exchange = await startLoad(PER_SECOND)
+const { load } = exchange
+await sleep(CALM_MS)
+for (const step of STEPS) {
+  const scale = Object.entries(step).map(([service, count]) => `${service}=${count}`)
+  const beganMs = performance.now()
+  const scales = scale.flatMap((one) => ['--scale', one])
+  // The next step must not stop the only gateway that is ready.
+  const up = ['compose', 'up', '--wait', '--no-recreate', '--no-deps', ...scales, ...Object.keys(step)]
+  await run('docker', up).catch(async (error: unknown) => {
+    // A newcomer that a full machine kept silent for over a second starts anew, and compose takes it for broken meanwhile.
+    console.log(`${scale.join(' ')}: asked for again, as the first time ${String(error).slice(0, ERROR_CHARS_MAX)}`)
     await sleep(CALM_MS)
-    const pause = Math.round(load.longestPauseMs(beganMs, performance.now()))
-    console.log(`${scale.join(' ')}: longest time without an order accepted ${pause} ms`)
-  }
-  await load.stop()
-  await load.cancelAll()
-  const failures = load.failures()
-  console.log(
-    `${load.answered.length} requests, ${load.failed().length} not done${failures.map((one) => `\n  ${one}`).join('')}`,
-  )
-  const { accepted } = await load.check({ natsUrl, mysqlUrl })
-  console.log(`each of ${accepted} orders accepted is in MySQL once, and the audit finds all in order`)
-} finally {
-  await nats.close()
+    await run('docker', up)
+  })
+  await sleep(CALM_MS)
+  const pause = Math.round(load.longestPauseMs(beganMs, performance.now()))
+  console.log(`${scale.join(' ')}: longest time without an order accepted ${pause} ms`)
 }
+await exchange.finish()
