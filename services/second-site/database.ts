@@ -46,7 +46,12 @@ export async function replicaState(pool: Pool): Promise<string> {
 export async function releaseReplica(pool: Pool): Promise<void> {
   if ((await replicaStatus(pool)) !== undefined) {
     await pool.query('STOP SLAVE')
-    await pool.query('CHANGE MASTER TO MASTER_DELAY = 0')
+    const stopped = await replicaStatus(pool)
+    // MariaDB throws away what was received and not applied, to ask for it again, unless it is told where to go on in that.
+    await pool.query('CHANGE MASTER TO MASTER_USE_GTID = no, MASTER_DELAY = 0, RELAY_LOG_FILE = ?, RELAY_LOG_POS = ?', [
+      stopped?.Relay_Log_File,
+      Number(stopped?.Relay_Log_Pos),
+    ])
     await pool.query('START SLAVE SQL_THREAD')
     const deadlineMs = performance.now() + APPLIED_MS_MAX
     for (;;) {

@@ -115,6 +115,8 @@ describe('a second site', function () {
   })
 
   it('takes over when the first one is lost in full flow, from mirrors that are behind differently', async () => {
+    // Received over there, and held back when the site is lost.
+    await writeHeldBack(firstDatabase)
     lostAtMs = performance.now()
     await Promise.all([firstBus.kill(), firstDatabase.kill()])
     await firstMesh.stop()
@@ -135,6 +137,11 @@ describe('a second site', function () {
 
     const { commands } = await takeOverDatabase(pool, second, { replicas: 1 })
     assert(commands > 0)
+    const [held] = await pool.query<Row[]>('SELECT n FROM held_back')
+    assert.deepEqual(
+      held.map(({ n }) => n),
+      [1],
+    )
     const again = await takeOverDatabase(pool, second, { replicas: 1 })
     assert.equal(again.historyDropped, false, 'nothing is dropped twice')
   })
@@ -167,6 +174,22 @@ describe('a second site', function () {
   })
 
   const secondNats = () => ({ directory: join(scratch, 'second-nats'), domain: 'second', syncInterval: '2m' })
+
+  async function writeHeldBack(database: MariadbServer): Promise<void> {
+    const one = createPool(database.url, { connectionsMax: 1 })
+    try {
+      await one.query('CREATE TABLE held_back (n INT)')
+      await one.query('INSERT INTO held_back VALUES (1)')
+      const [[written]] = await one.query<Row[]>('SELECT @@gtid_binlog_pos AS gtid')
+      await eventually(async () => {
+        const [[status]] = await pool.query<Row[]>('SHOW SLAVE STATUS')
+        const [reached, wanted] = [status?.Gtid_IO_Pos, written?.gtid].map((gtid) => Number(String(gtid).split('-')[2]))
+        assert((reached ?? 0) >= (wanted ?? 0))
+      })
+    } finally {
+      await one.end()
+    }
+  }
 
   async function count(database: MariadbServer): Promise<number> {
     const one = createPool(database.url, { connectionsMax: 1 })
