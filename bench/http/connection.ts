@@ -8,6 +8,7 @@ export interface Response {
 }
 
 const HEAD_END = '\r\n\r\n'
+const NO_CONTENT = 204
 const LENGTH = /\r\ncontent-length: ([0-9]+)/i
 
 /**
@@ -80,12 +81,17 @@ export class Connection {
     const headEnd = text.indexOf(HEAD_END)
     const length = headEnd < 0 ? undefined : LENGTH.exec(text)
     const bodyAt = headEnd + HEAD_END.length
+    const status = Number(text.slice(9, 12))
+    if (headEnd >= 0 && length === null && status !== NO_CONTENT) {
+      this.#onFailure(new Error(`An answer of unknown length: ${text.slice(0, 200)}`), this)
+      return
+    }
     if (headEnd < 0 || text.length < bodyAt + Number(length?.[1] ?? 0)) {
       this.#partial = text
       return
     }
     this.#partial = ''
     this.isIdle = true
-    this.#onResponse({ status: Number(text.slice(9, 12)), text, bodyAt }, this)
+    this.#onResponse({ status, text, bodyAt }, this)
   }
 }

@@ -74,6 +74,7 @@ export function createHttp(url: string, options: { readonly patienceMs: number }
 function answerOf(status: number, text: string): Answer {
   try {
     const body = JSON.parse(text)
+    if (typeof body !== 'object' || body === null) throw new Error('All that the exchange answers are objects.')
     return { status, code: typeof body.code === 'string' ? body.code : '', body }
   } catch {
     // A proxy's own words, or half an answer.

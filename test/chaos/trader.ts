@@ -260,6 +260,7 @@ export class Trader {
       what === 'open' ? `/orders?status=open&limit=${limit}` : `/orders?limit=${limit}`,
     )
     if (outcomeOf(answer) !== 'told') return false
+    if (!Array.isArray(answer.body.orders)) throw new Error(`A list of orders was answered ${JSON.stringify(answer)}.`)
     const orderIds: string[] = answer.body.orders.map(({ id }: { id: string }) => id)
     const full = orderIds.length === limit
     this.history.listings.push({ step: ++this.#step, what, full, orderIds: new Set(orderIds) })
