@@ -1,7 +1,9 @@
+// First: the client keeps what it finds when it is loaded.
+import './produce.ts'
+import './idle-timers.ts'
 import { Kafka, type logCreator, logLevel } from 'kafkajs'
 import type { Logger } from 'pino'
 import { ConfigError } from '#mesh/config.ts'
-import './idle-timers.ts'
 
 /**
  * `KAFKA_URL`: `kafka://host:port`, more brokers of the same cluster after a comma. Plain connections only.

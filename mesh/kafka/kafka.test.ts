@@ -6,7 +6,7 @@ import { NOTHING_WRITTEN, type Progress, SteppedDown } from '#mesh/projection/po
 import { startKafka } from '#mesh/testing/servers.ts'
 import { followTopics } from '../../test/support/kafka.ts'
 import { brokersOf, createKafka } from './client.ts'
-import { type KafkaRecord, openKafkaSink, PositionLost, positionsAreThere, type RecordBatch } from './sink.ts'
+import { openKafkaSink, PositionLost, positionsAreThere, type RecordBatch, recordsOfSlot } from './sink.ts'
 import { topicId } from './topic-id.ts'
 import { TopicMismatch, topicsAreThere } from './topics.ts'
 
@@ -14,12 +14,11 @@ const log = pino({ level: 'silent' })
 const TOPIC = 'things'
 const place = (slot: number) => ({ projection: 'things', slot, positionTopic: TOPIC })
 
-const batchOf = (...values: string[]): RecordBatch<object> => ({
-  add: () => {},
-  rowsCount: values.length,
-  records: (): ReadonlyMap<string, readonly KafkaRecord[]> =>
-    new Map([[TOPIC, values.map((value) => ({ key: 'k', value: Buffer.from(value) }))]]),
-})
+const batchOf = (slot: number, ...values: string[]): RecordBatch<object> => {
+  const records = recordsOfSlot(slot)
+  for (const value of values) records.append('k', value)
+  return { add: () => {}, rowsCount: values.length, records: () => new Map([[TOPIC, records]]) }
+}
 const at = (frameSequence: number): Progress => ({ ...NOTHING_WRITTEN, frameSequence, frameHash: frameSequence * 3 })
 
 describe('Kafka', function () {
@@ -57,22 +56,22 @@ describe('Kafka', function () {
   it('keeps records and position together', async () => {
     const first = await open(0)
     assert.deepEqual(first.progress, NOTHING_WRITTEN)
-    await first.write(batchOf('a', 'b'), { from: NOTHING_WRITTEN, to: at(5) })
-    await first.write(batchOf('c'), { from: at(5), to: at(9) })
+    await first.write(batchOf(0, 'a', 'b'), { from: NOTHING_WRITTEN, to: at(5) })
+    await first.write(batchOf(0, 'c'), { from: at(5), to: at(9) })
     first.close()
     const second = await open(0)
     assert.deepEqual(second.progress, at(9))
-    await second.write(batchOf('x'.repeat(700_000), 'd'), { from: at(9), to: at(10) })
+    await second.write(batchOf(0, 'x'.repeat(700_000), 'y'.repeat(700_000), 'd'), { from: at(9), to: at(10) })
     second.close()
     assert.deepEqual(
-      (await valuesOf(0, 5)).map((value) => value.slice(-1)),
-      ['a', 'b', 'c', 'x', 'd'],
+      (await valuesOf(0, 6)).map((value) => value.slice(-1)),
+      ['a', 'b', 'c', 'x', 'y', 'd'],
     )
   })
 
   it('locks out who wrote the slot before, and undoes what he left open', async () => {
     const zombie = await open(1)
-    await zombie.write(batchOf('once'), { from: NOTHING_WRITTEN, to: at(1) })
+    await zombie.write(batchOf(1, 'once'), { from: NOTHING_WRITTEN, to: at(1) })
     // A transaction with records that were sent, and no end.
     const dying = kafka.producer({ transactionalId: 'things-1', idempotent: true, maxInFlightRequests: 1 })
     await dying.connect()
@@ -80,8 +79,8 @@ describe('Kafka', function () {
     await transaction.send({ topic: TOPIC, messages: [{ key: 'k', value: 'never', partition: 1 }] })
     const successor = await open(1)
     assert.deepEqual(successor.progress, at(1))
-    await successor.write(batchOf('twice'), { from: at(1), to: at(2) })
-    await assert.rejects(zombie.write(batchOf('late'), { from: at(1), to: at(2) }), SteppedDown)
+    await successor.write(batchOf(1, 'twice'), { from: at(1), to: at(2) })
+    await assert.rejects(zombie.write(batchOf(1, 'late'), { from: at(1), to: at(2) }), SteppedDown)
     await assert.rejects(transaction.commit())
     assert.deepEqual(await valuesOf(1, 2), ['once', 'twice'])
     for (const sink of [zombie, successor]) sink.close()

@@ -1,18 +1,21 @@
-import type { Admin, Kafka, Producer, Transaction } from 'kafkajs'
+import type { Admin, Kafka, Message, Producer, TopicMessages, Transaction } from 'kafkajs'
 import type { Logger } from 'pino'
 import type { FrameBatch } from '#mesh/projection/inbox.ts'
 import { NOTHING_WRITTEN, type Progress, SteppedDown } from '#mesh/projection/positions.ts'
 import type { Sink } from '#mesh/projection/writer.ts'
+import { RecordBlocks } from './record-block.ts'
 
-export interface KafkaRecord {
-  readonly key: string
-  /** As bytes at once: a text that was put together is a tree of its pieces, and a batch of them is what a collector has to walk. */
-  readonly value: Buffer
+/** Records by topic, each topic's in order. */
+export type TopicRecords = ReadonlyMap<string, RecordBlocks>
+
+/** What frames become in Kafka. */
+export interface RecordBatch<Event> extends FrameBatch<Event> {
+  records(): TopicRecords
 }
 
-/** What frames become in Kafka: by topic, in order. */
-export interface RecordBatch<Event> extends FrameBatch<Event> {
-  records(): ReadonlyMap<string, readonly KafkaRecord[]>
+/** Of records for a slot: its partition has its number. */
+export function recordsOfSlot(slot: number): RecordBlocks {
+  return new RecordBlocks(slot, BLOCK_BYTES_MAX)
 }
 
 export interface KafkaPlace {
@@ -28,11 +31,10 @@ export class PositionLost extends Error {
   readonly code = 'position_lost'
 }
 
-const NO_RECORDS: ReadonlyMap<string, readonly KafkaRecord[]> = new Map()
+const NO_RECORDS: TopicRecords = new Map()
 
-/** A request to the broker has about so many bytes of records, and so many of them: the client's work grows with their square. */
-const REQUEST_BYTES_MAX = 512 * 1024
-const REQUEST_RECORDS_MAX = 500
+/** What a request has for one partition is one batch: a broker takes a megabyte, unless it is told otherwise. */
+const BLOCK_BYTES_MAX = 960 * 1024
 /** A transaction of a writer that died is ended by the broker after so long, unless its successor does it before. */
 const TRANSACTION_MS_MAX = 30_000
 /** A position moves on alone after so long, where frames had no records for this projection. */
@@ -67,9 +69,9 @@ export async function openKafkaSink<Event, Batch extends RecordBatch<Event>>(
     let progress = stored ?? NOTHING_WRITTEN
     let writtenFrame = progress.frameSequence
     let writtenAtMs = Number.NEGATIVE_INFINITY
-    const commit = async (to: Progress, records: ReadonlyMap<string, readonly KafkaRecord[]>): Promise<void> => {
+    const commit = async (to: Progress, records: TopicRecords): Promise<void> => {
       const transaction = await producer.transaction()
-      for (const [topic, messages] of records) await sendAll(transaction, { topic, partition: slot }, messages)
+      await sendAll(transaction, records)
       const offset = { partition: slot, offset: String(to.frameSequence), metadata: JSON.stringify(to) }
       await transaction.sendOffsets({
         consumerGroupId: projection,
@@ -79,8 +81,7 @@ export async function openKafkaSink<Event, Batch extends RecordBatch<Event>>(
       writtenFrame = to.frameSequence
       writtenAtMs = performance.now()
     }
-    const move = (to: Progress, records: ReadonlyMap<string, readonly KafkaRecord[]>): Promise<void> =>
-      asSteppedDown(place, commit(to, records))
+    const move = (to: Progress, records: TopicRecords): Promise<void> => asSteppedDown(place, commit(to, records))
     // From now on a position that is missing is a position that was lost.
     if (stored === undefined) await commit(progress, NO_RECORDS)
     return {
@@ -146,24 +147,17 @@ async function withAdmin<T>(kafka: Kafka, work: (admin: Admin) => Promise<T>): P
   }
 }
 
-async function sendAll(
-  transaction: Transaction,
-  { topic, partition }: { readonly topic: string; readonly partition: number },
-  records: readonly KafkaRecord[],
-): Promise<void> {
-  let messages: { key: string; value: Buffer; partition: number }[] = []
-  let bytes = 0
-  for (const { key, value } of records) {
-    const isFull = messages.length >= REQUEST_RECORDS_MAX || bytes + value.length > REQUEST_BYTES_MAX
-    if (messages.length > 0 && isFull) {
-      await transaction.send({ topic, messages })
-      messages = []
-      bytes = 0
+/** Each request has a block of every topic that has one left. */
+async function sendAll(transaction: Transaction, records: TopicRecords): Promise<void> {
+  for (let index = 0; ; index++) {
+    const topicMessages: TopicMessages[] = []
+    for (const [topic, { blocks }] of records) {
+      const block = blocks[index]
+      if (block !== undefined) topicMessages.push({ topic, messages: block as unknown as Message[] })
     }
-    messages.push({ key, value, partition })
-    bytes += value.length
+    if (topicMessages.length === 0) return
+    await transaction.sendBatch({ topicMessages })
   }
-  if (messages.length > 0) await transaction.send({ topic, messages })
 }
 
 const LOCKED_OUT = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING'])

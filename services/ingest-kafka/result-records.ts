@@ -2,7 +2,7 @@ import type { Market } from '#mesh/edge/market.ts'
 import type { Frame } from '#mesh/frames.ts'
 import { resultOf } from '#mesh/ingest/results.ts'
 import type { Outcome } from '#mesh/ingest/source.ts'
-import type { KafkaRecord, RecordBatch } from '#mesh/kafka/sink.ts'
+import { type RecordBatch, recordsOfSlot, type TopicRecords } from '#mesh/kafka/sink.ts'
 import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import { Origin } from '#mesh/protocol/common.ts'
 import { Topic } from './topics.ts'
@@ -12,15 +12,16 @@ export class ResultRecords implements RecordBatch<AccountEvent> {
   readonly told: { readonly outcome: Outcome }[] = []
   readonly #slot: number
   readonly #marketOf: (instrument: string) => Market | undefined
-  readonly #records: KafkaRecord[] = []
+  readonly #records: ReturnType<typeof recordsOfSlot>
 
   constructor(slot: number, marketOf: (instrument: string) => Market | undefined) {
     this.#slot = slot
     this.#marketOf = marketOf
+    this.#records = recordsOfSlot(slot)
   }
 
   get rowsCount(): number {
-    return this.#records.length
+    return this.#records.count
   }
 
   add({ events }: Frame<AccountEvent>): void {
@@ -28,11 +29,11 @@ export class ResultRecords implements RecordBatch<AccountEvent> {
       const result = resultOf(event, this.#slot, Origin.kafka, this.#marketOf)
       if (result === undefined) continue
       this.told.push({ outcome: result.outcome })
-      this.#records.push({ key: String(result.memberId), value: Buffer.from(result.body) })
+      this.#records.append(String(result.memberId), result.body)
     }
   }
 
-  records(): ReadonlyMap<string, readonly KafkaRecord[]> {
-    return this.#records.length === 0 ? new Map() : new Map([[Topic.results, this.#records]])
+  records(): TopicRecords {
+    return this.#records.count === 0 ? new Map() : new Map([[Topic.results, this.#records]])
   }
 }

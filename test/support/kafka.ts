@@ -1,7 +1,9 @@
+import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka, KafkaMessage } from 'kafkajs'
 import pino from 'pino'
 import { createKafka } from '#mesh/kafka/client.ts'
+import type { RecordBlocks } from '#mesh/kafka/record-block.ts'
 
 /** A client for tests and benchmarks. */
 export const kafkaClient = (kafkaUrl: string): Kafka =>
@@ -111,4 +113,31 @@ export async function readTopics(kafka: Kafka, topics: readonly string[]): Promi
     },
     stop,
   }
+}
+
+const require = createRequire(import.meta.url)
+const Decoder = require('kafkajs/src/protocol/decoder.js') as new (
+  bytes: Buffer,
+) => {
+  /** A record with its length in front. */
+  readVarIntBytes(): Buffer
+}
+const decodeRecord = require('kafkajs/src/protocol/recordBatch/record/v0/decoder.js') as (
+  decoder: object,
+  batch: object,
+) => { readonly key: Buffer; readonly value: Buffer }
+
+/** Keys and values as the client reads them. */
+export function readBlocks({ blocks }: RecordBlocks): { readonly key: string; readonly value: string }[] {
+  return blocks.flatMap(({ bytes, length }) => {
+    const decoder = new Decoder(bytes)
+    return Array.from({ length }, () => {
+      const { key, value } = decodeRecord(new Decoder(decoder.readVarIntBytes()), {
+        firstOffset: '0',
+        firstTimestamp: '0',
+        magicByte: 2,
+      })
+      return { key: key.toString(), value: value.toString() }
+    })
+  })
 }

@@ -4,6 +4,7 @@ import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import type { OrderState } from '#mesh/protocol/common.ts'
 import type { DefinitionEvent, MarketDefinition } from '#mesh/protocol/definitions.ts'
 import type { MarketEvent } from '#mesh/protocol/engine.ts'
+import { readBlocks } from '../../../test/support/kafka.ts'
 import { accountEvent } from './account-events.ts'
 import { definitionEvent } from './definition-events.ts'
 import { marketEvent } from './market-events.ts'
@@ -64,8 +65,8 @@ function recordsOf(event: Event, write: (event: never, scales: Scales) => Return
   const header = { inFrom: [5, 0], inTo: [5, 0], complete: true, hash: 1, timeUs: 2_000_000, version: 1 } as const
   batch.add({ header, events: [{ ...event, position: [5, 1, 2] }] })
   return [...batch.records()].flatMap(([topic, records]) =>
-    records.map(({ key, value }): Said => {
-      const { version, slot, position, time, type, ...members } = JSON.parse(value.toString())
+    readBlocks(records).map(({ key, value }): Said => {
+      const { version, slot, position, time, type, ...members } = JSON.parse(value)
       assert.deepEqual([version, slot, position, time], [1, 2, '5-1-2', '1970-01-01T00:00:02.000000Z'])
       return [`${topic.split('.')[1]} ${type}`, key, members]
     }),

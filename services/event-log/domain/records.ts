@@ -1,7 +1,7 @@
 import type { Market } from '#mesh/edge/market.ts'
 import { formatTime } from '#mesh/edge/time.ts'
 import type { Frame, Position } from '#mesh/frames.ts'
-import type { KafkaRecord, RecordBatch } from '#mesh/kafka/sink.ts'
+import { type RecordBatch, recordsOfSlot, type TopicRecords } from '#mesh/kafka/sink.ts'
 import type { AssetDefinition } from '#mesh/protocol/definitions.ts'
 import type { Topic } from './topics.ts'
 
@@ -41,7 +41,7 @@ export interface WrittenEvent {
 export class EventRecords<Event extends { readonly type: string }> implements RecordBatch<Event> {
   readonly #slot: number
   readonly #write: (event: Event & { readonly position: Position }) => readonly WrittenEvent[]
-  readonly #records = new Map<Topic, KafkaRecord[]>()
+  readonly #records = new Map<Topic, ReturnType<typeof recordsOfSlot>>()
   #count = 0
 
   constructor(slot: number, write: (event: Event & { readonly position: Position }) => readonly WrittenEvent[]) {
@@ -59,21 +59,22 @@ export class EventRecords<Event extends { readonly type: string }> implements Re
     for (const event of events) {
       const place = `"slot":${this.#slot},"position":"${positionText(event.position)}","time":"${time}"`
       for (const { topic, key, type, members } of this.#write(event)) {
-        const json = `{"version":1,"type":"${type}",${place},${members}}`
-        this.#append(topic, { key, value: Buffer.from(json) })
+        this.#recordsOf(topic).append(key, `{"version":1,"type":"${type}",${place},${members}}`)
+        this.#count += 1
       }
     }
   }
 
-  records(): ReadonlyMap<Topic, readonly KafkaRecord[]> {
+  records(): TopicRecords {
     return this.#records
   }
 
-  #append(topic: Topic, record: KafkaRecord): void {
-    const records = this.#records.get(topic)
-    if (records === undefined) this.#records.set(topic, [record])
-    else records.push(record)
-    this.#count += 1
+  #recordsOf(topic: Topic): ReturnType<typeof recordsOfSlot> {
+    const found = this.#records.get(topic)
+    if (found !== undefined) return found
+    const records = recordsOfSlot(this.#slot)
+    this.#records.set(topic, records)
+    return records
   }
 }
 
