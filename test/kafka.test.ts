@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka, Producer } from 'kafkajs'
-import { topicId } from '#mesh/kafka/topic-id.ts'
+import { brokersOf } from '#mesh/kafka/client.ts'
+import { TopicIds } from '#mesh/kafka/topic-id.ts'
 import { type SeededMember, seedMembers } from '#mesh/seeding.ts'
 import { startKafka } from '#mesh/testing/servers.ts'
 import { fundMembers } from '../bench/support/fund.ts'
@@ -167,8 +168,8 @@ describe('orders from Kafka, and the event log to it', function () {
         .map(({ message }) => JSON.parse(String(message.value)) as { requestId: string; order: Json | null })
         .filter((result) => result.order?.price === price)
         .map(({ requestId }) => requestId)
-    const broker = server.url.replace('kafka://', '')
-    const idBefore = await topicId([broker], COMMANDS)
+    const topicIds = new TopicIds(brokersOf(server.url))
+    const idBefore = await topicIds.of(COMMANDS)
     await send(anonymous('91000'))
     await results.until(() => identities('91000').length === 1)
 
@@ -176,11 +177,12 @@ describe('orders from Kafka, and the event log to it', function () {
     await admin.connect()
     const partitions = (await admin.fetchTopicMetadata({ topics: [COMMANDS] })).topics[0]?.partitions.length ?? 0
     await admin.deleteTopics({ topics: [COMMANDS] })
-    while ((await topicId([broker], COMMANDS)) !== undefined) await sleep(50)
+    while ((await topicIds.of(COMMANDS)) !== undefined) await sleep(50)
     await admin.createTopics({ topics: [{ topic: COMMANDS, numPartitions: partitions }], waitForLeaders: false })
     await admin.disconnect()
     let idAfter: string | undefined
-    while (idAfter === undefined) idAfter = await topicId([broker], COMMANDS)
+    while (idAfter === undefined) idAfter = await topicIds.of(COMMANDS)
+    topicIds.close()
     assert.notEqual(idAfter, idBefore)
     await producer.disconnect()
     await producer.connect()

@@ -7,7 +7,7 @@ import { startKafka } from '#mesh/testing/servers.ts'
 import { followTopics } from '../../test/support/kafka.ts'
 import { brokersOf, createKafka } from './client.ts'
 import { openKafkaSink, PositionLost, positionsAreThere, type RecordBatch, recordsOfSlot } from './sink.ts'
-import { topicId } from './topic-id.ts'
+import { TopicIds } from './topic-id.ts'
 import { TopicMismatch, topicsAreThere } from './topics.ts'
 
 const log = pino({ level: 'silent' })
@@ -107,23 +107,25 @@ describe('Kafka', function () {
   })
 
   it('tells topics of one name apart', async () => {
-    const brokers = brokersOf(server.url)
+    const topicIds = new TopicIds(['127.0.0.1:1', ...brokersOf(server.url)])
     const admin = kafka.admin()
     await admin.connect()
-    const ids: (string | undefined)[] = [await topicId(brokers, 'made-anew')]
+    const ids: (string | undefined)[] = [await topicIds.of('made-anew')]
     for (let round = 0; round < 2; round++) {
       await admin.createTopics({ topics: [{ topic: 'made-anew', numPartitions: 1 }], waitForLeaders: false })
       let id: string | undefined
-      while (id === undefined) id = await topicId(brokers, 'made-anew')
+      while (id === undefined) id = await topicIds.of('made-anew')
       ids.push(id)
       await admin.deleteTopics({ topics: ['made-anew'] })
-      while ((await topicId(brokers, 'made-anew')) !== undefined) await sleep(20)
+      while ((await topicIds.of('made-anew')) !== undefined) await sleep(20)
     }
     await admin.disconnect()
     assert.equal(ids[0], undefined)
     assert.match(ids[1] ?? '', /^[A-Za-z0-9_-]{22}$/)
     assert.notEqual(ids[1], ids[2])
-    await assert.rejects(topicId(['127.0.0.1:1'], 'made-anew'), /ECONNREFUSED/)
+    topicIds.close()
+    assert.equal(await topicIds.of('made-anew'), undefined)
+    await assert.rejects(new TopicIds(['127.0.0.1:1']).of('made-anew'), /ECONNREFUSED/)
   })
 
   it('sets no timers for nothing', () => {

@@ -10,9 +10,10 @@ const require = createRequire(import.meta.url)
 interface Encoded {
   readonly buffer: Buffer
 }
-type Request = (options: object) => { readonly apiVersion: number; encode(): Promise<Encoded> }
+type Request = (options: object) => object
 
 const requestOf = require('kafkajs/src/protocol/requests/produce/v7/request.js') as Request
+const sendingOf = require('kafkajs/src/protocol/request.js') as (sending: object) => Promise<Encoded>
 const Long = require('kafkajs/src/utils/long.js') as { fromValue(value: bigint): object }
 
 type Records = readonly (readonly [key: string, value: string])[]
@@ -62,14 +63,26 @@ describe('what is produced', () => {
             partitions: partitions.map((one) => ({ ...one, messages: make(one.partition, one.messages) })),
           })),
         })
+        const sent = async (request: object): Promise<Buffer> =>
+          (await sendingOf({ correlationId: 7, clientId: 'é-1', request })).buffer
         const plain = requestOf(withMessages((_, some) => some.map(([key, value]) => ({ key, value }))))
-        const blocks = requestOf(withMessages(blockOf))
-        assert.equal(blocks.apiVersion, 7)
-        const [expected, actual] = [(await plain.encode()).buffer, (await blocks.encode()).buffer]
+        const blocks = requestOf(withMessages((partition, some) => blockOf(partition, some)))
+        const [expected, actual] = [await sent(plain), await sent(blocks)]
         assert(actual.equals(expected), `${actual.toString('hex')} instead of ${expected.toString('hex')}`)
       }),
       { numRuns: 200 },
     )
+  })
+
+  it('is not changed by what the memory of a block held before', () => {
+    const first = blockOf(0, [['key', 'x'.repeat(30_000)]])
+    first.release()
+    assert.deepEqual([first.length, first.size], [0, 0])
+    const again = blockOf(0, [['k', 'v']])
+    assert.deepEqual(again.bytes, blockOf(0, [['k', 'v']]).bytes)
+    const other = blockOf(0, [['other', 'value']])
+    assert.deepEqual(again.bytes, blockOf(0, [['k', 'v']]).bytes)
+    assert.notDeepEqual(again.bytes, other.bytes)
   })
 
   it('has the checksum of RFC 3720', () => {

@@ -8,6 +8,10 @@ const NO_ATTRIBUTES = 0
 const NO_DELAY = 0
 const NO_HEADERS = 0
 const FIRST_BYTES = 16 * 1024
+/** Memory for later blocks, at most so many pieces of it: made anew for each, it would have the collector run several times a second. */
+const SPARE_MAX = 32
+const spare: Buffer[] = []
+const NOTHING = Buffer.alloc(0)
 
 /**
  * Records for one partition in the form in which they travel, the field `Records` of a record batch (magic 2): written once, into
@@ -16,7 +20,7 @@ const FIRST_BYTES = 16 * 1024
 export class RecordBlock {
   readonly partition: number
   #count = 0
-  #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #buffer = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES)
   #end = 0
 
   constructor(partition: number) {
@@ -62,6 +66,13 @@ export class RecordBlock {
     return undefined
   }
 
+  /** Nobody reads it any more. */
+  release(): void {
+    if (spare.length < SPARE_MAX) spare.push(this.#buffer)
+    this.#buffer = NOTHING
+    this.#count = this.#end = 0
+  }
+
   #reserve(bytes: number): void {
     if (this.#end + bytes <= this.#buffer.length) return
     const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#end + bytes))
@@ -95,6 +106,11 @@ export class RecordBlocks {
     }
     block.append(key, value)
     this.#count++
+  }
+
+  /** Nobody reads them any more. */
+  release(): void {
+    for (const block of this.blocks) block.release()
   }
 }
 

@@ -90,6 +90,7 @@ export async function openKafkaSink<Event, Batch extends RecordBatch<Event>>(
       write: async (batch, { to }) => {
         const records = batch.records()
         if (records.size > 0) await move(to, records)
+        for (const one of records.values()) one.release()
         progress = to
         onStored?.(batch)
       },

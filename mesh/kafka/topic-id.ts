@@ -1,22 +1,49 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 /**
- * A topic's id: another one under the same name is another topic. kafkajs speaks versions of the protocol that have none, so
- * this asks by itself: Metadata, version 12, for one topic.
+ * Ids of topics: another one under the same name is another topic. kafkajs speaks versions of the protocol that have none, so
+ * this asks by itself: Metadata, version 12, for one topic. The connection is kept: a new one costs the broker as much as a
+ * hundred questions.
  */
-export async function topicId(brokers: readonly string[], topic: string): Promise<string | undefined> {
-  let failure: unknown
-  for (const broker of brokers) {
-    try {
-      return readTopicId(await ask(broker, metadataRequest(topic)))
-    } catch (error) {
-      failure = error
-    }
+export class TopicIds {
+  readonly #brokers: readonly string[]
+  #line: Line | undefined
+
+  constructor(brokers: readonly string[]) {
+    this.#brokers = brokers
   }
-  throw failure
+
+  /** Asked of the broker at every call, of the others where it does not answer. @throws what the last one failed with */
+  async of(topic: string): Promise<string | undefined> {
+    const request = metadataRequest(topic)
+    if (this.#line?.isOpen) {
+      try {
+        return readTopicId(await this.#line.ask(request))
+      } catch {
+        // It may be the connection's fault: the brokers are asked one after the other.
+      }
+    }
+    let failure: unknown
+    for (const broker of this.#brokers) {
+      try {
+        const line = this.#line?.isOpen && this.#line.broker === broker ? this.#line : new Line(broker)
+        this.#line = line
+        return readTopicId(await line.ask(request))
+      } catch (error) {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  close(): void {
+    this.#line?.close()
+    this.#line = undefined
+  }
 }
 
 const ANSWER_MS_MAX = 3_000
+const SIZE_BYTES = 4
 const METADATA = 3
 const VERSION = 12
 const UNKNOWN_TOPIC = 3
@@ -37,32 +64,64 @@ function metadataRequest(topic: string): Buffer {
     // No topic is made for the question, nor are rights asked for.
     Buffer.from([NONE, NONE, NONE]),
   ])
-  const size = Buffer.alloc(4)
+  const size = Buffer.alloc(SIZE_BYTES)
   size.writeInt32BE(head.length + body.length)
   return Buffer.concat([size, head, body])
 }
 
-/** One request on a connection of its own, and the whole response without its size. */
-function ask(broker: string, request: Buffer): Promise<Buffer> {
-  const [host = '', port = ''] = broker.split(':')
-  return new Promise((resolve, reject) => {
-    let received = Buffer.alloc(0)
-    const socket = connect({ host, port: Number(port), noDelay: true })
-    const fail = (error: Error): void => {
-      socket.destroy()
-      reject(error)
+/** A connection on which one answer comes for each request, in their order. */
+class Line {
+  readonly broker: string
+  isOpen = true
+  readonly #socket: Socket
+  readonly #waiting: PromiseWithResolvers<Buffer>[] = []
+  #received = Buffer.alloc(0)
+
+  constructor(broker: string) {
+    this.broker = broker
+    const [host = '', port = ''] = broker.split(':')
+    this.#socket = connect({ host, port: Number(port), noDelay: true })
+    // Nothing waits for it alone.
+    this.#socket.unref()
+    this.#socket.on('error', (error) => this.#fail(error))
+    this.#socket.on('close', () => this.#fail(new Error(`${broker} closed the connection.`)))
+    this.#socket.on('data', (data) => this.#take(data))
+  }
+
+  /** @returns the response without its size. */
+  async ask(request: Buffer): Promise<Buffer> {
+    const answer = Promise.withResolvers<Buffer>()
+    this.#waiting.push(answer)
+    this.#socket.write(request)
+    const late = setTimeout(() => {
+      this.#fail(new Error(`No answer from ${this.broker} within ${ANSWER_MS_MAX} ms.`))
+    }, ANSWER_MS_MAX)
+    try {
+      return await answer.promise
+    } finally {
+      clearTimeout(late)
     }
-    socket.setTimeout(ANSWER_MS_MAX, () => fail(new Error(`No answer from ${broker} within ${ANSWER_MS_MAX} ms.`)))
-    socket.once('error', fail)
-    socket.once('close', () => fail(new Error(`${broker} closed the connection.`)))
-    socket.on('data', (data) => {
-      received = Buffer.concat([received, data])
-      if (received.length < 4 || received.length < received.readInt32BE(0) + 4) return
-      resolve(received.subarray(4))
-      socket.destroy()
-    })
-    socket.write(request)
-  })
+  }
+
+  close(): void {
+    this.#fail(new Error(`The connection to ${this.broker} is closed.`))
+  }
+
+  #take(data: Buffer): void {
+    this.#received = Buffer.concat([this.#received, data])
+    while (this.#received.length >= SIZE_BYTES) {
+      const end = SIZE_BYTES + this.#received.readInt32BE(0)
+      if (this.#received.length < end) return
+      this.#waiting.shift()?.resolve(this.#received.subarray(SIZE_BYTES, end))
+      this.#received = this.#received.subarray(end)
+    }
+  }
+
+  #fail(error: Error): void {
+    this.isOpen = false
+    this.#socket.destroy()
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
+  }
 }
 
 function readTopicId(response: Buffer): string | undefined {

@@ -3,7 +3,7 @@ import { startIngest } from '#mesh/ingest/start.ts'
 import { brokersOf, createKafka } from '#mesh/kafka/client.ts'
 import { runKafkaProjection } from '#mesh/kafka/projection.ts'
 import { positionsAreThere } from '#mesh/kafka/sink.ts'
-import { topicId } from '#mesh/kafka/topic-id.ts'
+import { TopicIds } from '#mesh/kafka/topic-id.ts'
 import { topicsAreThere } from '#mesh/kafka/topics.ts'
 import { createPool } from '#mesh/mysql.ts'
 import type { AccountEvent } from '#mesh/protocol/accounts.ts'
@@ -27,7 +27,8 @@ await runService('ingest-kafka', async (service) => {
   const { log, shutdown } = service
   const { kafkaUrl, mysqlUrl, shape, token, partitions } = readConfig(service.env)
   const { accountSlots } = shape
-  const brokers = brokersOf(kafkaUrl)
+  const topicIds = new TopicIds(brokersOf(kafkaUrl))
+  service.onStop(() => topicIds.close())
   const kafka = createKafka({ kafkaUrl, clientId: service.instanceId, log })
   const pool = createPool(mysqlUrl, { connectionsMax: 2 })
   service.onStop(() => pool.end())
@@ -62,7 +63,7 @@ await runService('ingest-kafka', async (service) => {
       outlet,
       log,
       shutdown,
-      topicId: () => topicId(brokers, Topic.commands),
+      topicId: () => topicIds.of(Topic.commands),
       onReading: (isReading) => service.ready('reading', isReading),
     })
   }
