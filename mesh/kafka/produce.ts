@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { crc32c } from '@node-rs/crc32'
+import { giveBack, takeMemory } from './memory.ts'
 import { RecordBlock } from './record-block.ts'
 
 /**
@@ -55,7 +56,7 @@ interface ProduceRequest {
   readonly apiKey: number
   readonly apiVersion: number
   /** Given where the records are in blocks: writes what follows the header of the request. */
-  readonly body?: { readonly size: number; write(encoder: Encoder): void }
+  readonly body?: { readonly size: number; write(encoder: Encoder): void; memory?: Buffer }
   readonly encode: () => Promise<Encoder>
 }
 
@@ -99,12 +100,23 @@ replace<(sending: Sending) => Promise<Encoder>>('kafkajs/src/protocol/request.js
   const { apiKey, apiVersion, body } = request
   if (body === undefined) return original(sending)
   const encoder = new Encoder(REQUEST_HEAD_BYTES)
-  encoder.buf = Buffer.allocUnsafeSlow(REQUEST_HEAD_BYTES + 2 * clientId.length + body.size)
+  encoder.buf = takeMemory(REQUEST_HEAD_BYTES + 2 * clientId.length + body.size)
   encoder.writeInt32(0).writeInt16(apiKey).writeInt16(apiVersion).writeInt32(correlationId).writeString(clientId)
   body.write(encoder)
   encoder.buf.writeInt32BE(encoder.offset - SIZE_BYTES)
+  body.memory = encoder.buf
   return encoder
 })
+replaceSend(
+  (original) =>
+    async function (this: unknown, asked) {
+      const answer = await original.call(this, asked)
+      // It is answered, so it was sent. After a failure it may be on its way still.
+      const { body } = asked.request
+      if (body?.memory !== undefined) giveBack(body.memory)
+      return answer
+    },
+)
 
 function replace<Export>(path: string, by: (original: Export) => Export): void {
   const original = require(path) as Export
@@ -112,6 +124,14 @@ function replace<Export>(path: string, by: (original: Export) => Export): void {
   const loaded = require.cache[require.resolve(path)]
   assert(loaded !== undefined)
   loaded.exports = by(original)
+}
+
+type Send = (this: unknown, asked: { readonly request: ProduceRequest }) => Promise<unknown>
+
+function replaceSend(by: (original: Send) => Send): void {
+  const { prototype } = require('kafkajs/src/network/connection.js') as { readonly prototype: { send: Send } }
+  assert.equal(typeof prototype.send, 'function', 'kafkajs is the version that this was written for')
+  prototype.send = by(prototype.send)
 }
 
 const MAGIC = 2

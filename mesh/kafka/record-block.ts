@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { giveBack, takeMemory } from './memory.ts'
 
 /** What the fields before a value take at most: length, attributes, time, place, length of the key and of the value, in bytes. */
 const HEAD_BYTES_MAX = 1 + 5 * 5
@@ -7,10 +8,6 @@ const TAIL_BYTES = 1
 const NO_ATTRIBUTES = 0
 const NO_DELAY = 0
 const NO_HEADERS = 0
-const FIRST_BYTES = 16 * 1024
-/** Memory for later blocks, at most so many pieces of it: made anew for each, it would have the collector run several times a second. */
-const SPARE_MAX = 32
-const spare: Buffer[] = []
 const NOTHING = Buffer.alloc(0)
 
 /**
@@ -20,7 +17,7 @@ const NOTHING = Buffer.alloc(0)
 export class RecordBlock {
   readonly partition: number
   #count = 0
-  #buffer = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #buffer = takeMemory(0)
   #end = 0
 
   constructor(partition: number) {
@@ -68,15 +65,16 @@ export class RecordBlock {
 
   /** Nobody reads it any more. */
   release(): void {
-    if (spare.length < SPARE_MAX) spare.push(this.#buffer)
+    giveBack(this.#buffer)
     this.#buffer = NOTHING
     this.#count = this.#end = 0
   }
 
   #reserve(bytes: number): void {
     if (this.#end + bytes <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#end + bytes))
+    const larger = takeMemory(Math.max(this.#buffer.length * 2, this.#end + bytes))
     this.#buffer.copy(larger, 0, 0, this.#end)
+    giveBack(this.#buffer)
     this.#buffer = larger
   }
 }
