@@ -5,6 +5,7 @@ import type { Market } from '#mesh/edge/market.ts'
 import { createIds } from '#mesh/ids.ts'
 import { counter } from '#mesh/metrics.ts'
 import type { Origin } from '#mesh/protocol/common.ts'
+import { decodeEvent } from '#mesh/protocol/compact.ts'
 import type { Service } from '#mesh/service.ts'
 import { ensureStreams, type MeshShape } from '#mesh/streams.ts'
 import { Log } from '#mesh/subjects.ts'
@@ -145,7 +146,8 @@ const FRAME_HEAD_LINES = 1
  * broker are parsed.
  */
 function resultsOf(frame: Uint8Array, slot: number, origin: Origin, marketOf: Parameters<typeof resultOf>[3]): Found[] {
-  const mark = `"origin":"${origin}"`
+  // In whatever form its line is, and in few others.
+  const mark = `"${origin}"`
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
   if (!bytes.includes(mark)) return []
   const found: Found[] = []
@@ -153,7 +155,7 @@ function resultsOf(frame: Uint8Array, slot: number, origin: Origin, marketOf: Pa
   for (let index = 0; index + FRAME_HEAD_LINES < lines.length; index++) {
     const line = lines[index + FRAME_HEAD_LINES]
     if (!line?.includes(mark)) continue
-    const event = JSON.parse(line) as ResultEvent
+    const event = decodeEvent(JSON.parse(line)) as ResultEvent
     const result = resultOf(event, slot, origin, marketOf)
     if (result !== undefined) found.push({ result, index, event })
   }

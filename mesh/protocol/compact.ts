@@ -5,8 +5,8 @@ import type { MarketItem } from './engine.ts'
 
 /**
  * How items and events are written: a line of JSON each. The five that every order causes are arrays of their fields, the
- * first element says which; all others, and those of the five that came through a broker, are objects with named fields.
- * That halves what is written, hashed and read for an order. Both forms can be read, whoever writes them.
+ * first element says which; all others are objects with named fields. What only a broker's orders have stands at the end, where it
+ * is there. That halves what is written, hashed and read for an order. Both forms can be read, whoever writes them.
  */
 export function encodeLine(value: object): string {
   return JSON.stringify(compact(value as Compactable) ?? value)
@@ -48,17 +48,15 @@ const Tag = { placeOrder: 1, enterOrder: 2, outcome: 3, placed: 4, changed: 5 } 
 function compact(value: Compactable): unknown[] | undefined {
   switch (value.type) {
     case 'PlaceOrder':
-      return value.origin === undefined && value.sentAtUs === undefined ? compactPlaceOrder(value) : undefined
+      return compactPlaceOrder(value)
     case 'EnterOrder':
       return compactEnterOrder(value)
     case 'OrderOutcome':
-      return value.origin === undefined && value.requestId === undefined ? compactOutcome(value) : undefined
+      return compactOutcome(value)
     case 'OrderPlaced':
-      return value.order.origin === undefined ? [Tag.placed, compactOrder(value.order), value.balances] : undefined
+      return [Tag.placed, compactOrder(value.order), value.balances]
     case 'OrderChanged':
-      return value.order.origin === undefined && value.origin === undefined && value.requestId === undefined
-        ? compactChanged(value)
-        : undefined
+      return compactChanged(value)
     default:
       return undefined
   }
@@ -92,7 +90,7 @@ function expandEvent(array: Elements): object {
 }
 
 function compactPlaceOrder(value: PlaceOrder): unknown[] {
-  return [
+  const array = [
     Tag.placeOrder,
     value.commandId,
     value.replyTo,
@@ -108,6 +106,8 @@ function compactPlaceOrder(value: PlaceOrder): unknown[] {
     value.quoteTickLots,
     value.trace,
   ]
+  if (value.origin !== undefined || value.sentAtUs !== undefined) array.push(value.origin, value.sentAtUs)
+  return array
 }
 
 function expandPlaceOrder(array: Elements): PlaceOrder {
@@ -127,6 +127,8 @@ function expandPlaceOrder(array: Elements): PlaceOrder {
   if (isThere(array[11])) item = { ...item, clientOrderId: array[11] }
   if (isThere(array[12])) item = { ...item, quoteTickLots: array[12] }
   if (isThere(array[13])) item = { ...item, trace: array[13] }
+  if (isThere(array[14])) item = { ...item, origin: array[14] }
+  if (isThere(array[15])) item = { ...item, sentAtUs: array[15] }
   return item
 }
 
@@ -176,7 +178,7 @@ function expandEnterOrder(array: Elements): EnterOrder {
 }
 
 function compactOutcome(value: OrderOutcome): unknown[] {
-  return [
+  const array = [
     Tag.outcome,
     value.cause,
     value.commandId,
@@ -192,10 +194,12 @@ function compactOutcome(value: OrderOutcome): unknown[] {
     value.timeUs,
     value.reason,
   ]
+  if (value.origin !== undefined || value.requestId !== undefined) array.push(value.origin, value.requestId)
+  return array
 }
 
 function expandOutcome(array: Elements): OrderOutcome {
-  const item: OrderOutcome = {
+  let item: OrderOutcome = {
     type: 'OrderOutcome',
     cause: array[1],
     commandId: array[2],
@@ -210,7 +214,10 @@ function expandOutcome(array: Elements): OrderOutcome {
     executedLots: array[11],
     timeUs: array[12],
   }
-  return isThere(array[13]) ? { ...item, reason: array[13] } : item
+  if (isThere(array[13])) item = { ...item, reason: array[13] }
+  if (isThere(array[14])) item = { ...item, origin: array[14] }
+  if (isThere(array[15])) item = { ...item, requestId: array[15] }
+  return item
 }
 
 function expandPlaced(array: Elements): OrderPlaced & { readonly position: Position } {
@@ -223,12 +230,14 @@ function expandPlaced(array: Elements): OrderPlaced & { readonly position: Posit
 }
 
 function compactChanged(value: OrderChanged): unknown[] {
-  const { cause, commandId, order, fills, balances } = value
-  return [Tag.changed, cause, commandId, compactOrder(order), compactFills(fills), balances]
+  const { cause, commandId, order, fills, balances, origin, requestId } = value
+  const array: unknown[] = [Tag.changed, cause, commandId, compactOrder(order), compactFills(fills), balances]
+  if (origin !== undefined || requestId !== undefined) array.push(origin, requestId)
+  return array
 }
 
 function expandChanged(array: Elements): OrderChanged & { readonly position: Position } {
-  return {
+  let event: ReturnType<typeof expandChanged> = {
     position: [array[0], array[1], array[2]],
     type: 'OrderChanged',
     cause: array[4],
@@ -237,10 +246,13 @@ function expandChanged(array: Elements): OrderChanged & { readonly position: Pos
     fills: expandFills(array[7]),
     balances: array[8],
   }
+  if (isThere(array[9])) event = { ...event, origin: array[9] }
+  if (isThere(array[10])) event = { ...event, requestId: array[10] }
+  return event
 }
 
 function compactOrder(order: OrderState): unknown[] {
-  return [
+  const array = [
     order.orderId,
     order.memberId,
     order.instrument,
@@ -259,6 +271,8 @@ function compactOrder(order: OrderState): unknown[] {
     order.quoteTickLots,
     order.reason,
   ]
+  if (order.origin !== undefined) array.push(order.origin)
+  return array
 }
 
 function expandOrder(array: Elements): OrderState {
@@ -281,6 +295,7 @@ function expandOrder(array: Elements): OrderState {
   if (isThere(array[14])) order = { ...order, clientOrderId: array[14] }
   if (isThere(array[15])) order = { ...order, quoteTickLots: array[15] }
   if (isThere(array[16])) order = { ...order, reason: array[16] }
+  if (isThere(array[17])) order = { ...order, origin: array[17] }
   return order
 }
 
