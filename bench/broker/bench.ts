@@ -21,6 +21,7 @@ export class BrokerBench implements AsyncDisposable {
   readonly result: Record<string, number> = {}
   readonly #rows: string[][] = [['case', 'per second', 'to HTTP']]
   readonly #faults: string[] = []
+  readonly #http: number[] = []
   readonly #book: Book
 
   private constructor(exchange: Exchange) {
@@ -32,19 +33,29 @@ export class BrokerBench implements AsyncDisposable {
     return new BrokerBench(await Exchange.start('2m'))
   }
 
-  /** @returns orders per second over one gateway. */
-  async measureHttp({ warmupMs, countedMs }: Times): Promise<number> {
+  /** Orders per second over one gateway: before the broker's and after them, as the machine may have become another meanwhile. */
+  async measureHttp({ warmupMs, countedMs }: Times): Promise<void> {
     const { exchange } = this
+    const isFirst = this.#http.length === 0
     await using load = new Load()
-    const times = { warmupMs, countedMs, seed: 1 }
-    const task = { ...times, name: 'http', addresses: exchange.addresses(1), tokens: exchange.tokens }
+    const times = { warmupMs, countedMs, seed: isFirst ? 1 : 3 }
+    const name = isFirst ? 'http' : 'later'
+    const task = { ...times, name, addresses: exchange.addresses(1), tokens: exchange.tokens }
     const measured = await load.run({ ...task, connections: CONNECTIONS }, {})
     this.#book.add(task.name, measured)
     await untilCaughtUp(exchange)
     const perSecond = (measured.answered * 1000) / measured.countedMs
-    this.row('HTTP, one gateway', perSecond)
-    this.result.httpOrdersPerSecond = round(perSecond)
-    return perSecond
+    this.#http.push(perSecond)
+    this.row(`HTTP, one gateway, ${isFirst ? 'before' : 'after'}`, perSecond)
+  }
+
+  /** The broker's orders per second against the mean of what went over HTTP. */
+  compare(name: string, perSecond: number): void {
+    const http = this.#http.reduce((sum, one) => sum + one, 0) / this.#http.length
+    this.row(name, perSecond, perSecond / http)
+    this.result.httpOrdersPerSecond = round(http)
+    this.result.ordersPerSecond = round(perSecond)
+    this.result.ratioToHttp = round(perSecond / http, 3)
   }
 
   row(name: string, perSecond: number, ratio?: number): void {

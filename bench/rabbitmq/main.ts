@@ -24,7 +24,8 @@ const GENERATOR = join(import.meta.dirname, 'generator.ts')
 console.log('Starting the mesh, members and their money, RabbitMQ …')
 await using bench = await BrokerBench.start()
 const { exchange, result } = bench
-const httpPerSecond = kill ? 0 : await bench.measureHttp({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS })
+const TIMES = { warmupMs: WARMUP_MS, countedMs: COUNTED_MS }
+if (!kill) await bench.measureHttp(TIMES)
 await using server = await startRabbitmq()
 await exchange.mesh.add(INGEST, { RABBITMQ_URL: server.url })
 if (kill) await killAll()
@@ -34,15 +35,14 @@ await bench.report('rabbitmq', { ...settings, openMax: OPEN_MAX })
 
 async function measure(): Promise<void> {
   const pids = { ...exchange.pids(1), [INGEST]: exchange.mesh.process(INGEST).pid ?? 0, rabbitmq: server.pid ?? 0 }
-  const measured = await bench.generate(GENERATOR, taskOf({ warmupMs: WARMUP_MS, countedMs: COUNTED_MS }), pids)
+  const measured = await bench.generate(GENERATOR, taskOf(TIMES), pids)
   const mysqlMs = await untilCaughtUp(exchange)
   const perSecond = (measured.answered * 1000) / measured.countedMs
-  bench.row('RabbitMQ, results confirmed', perSecond, perSecond / httpPerSecond)
-  Object.assign(result, {
-    ordersPerSecond: round(perSecond),
-    ratioToHttp: round(perSecond / httpPerSecond, 3),
-    mysqlCatchUpMs: round(mysqlMs),
-  })
+  await exchange.mesh.process(INGEST).stop()
+  await server.stop()
+  await bench.measureHttp(TIMES)
+  bench.compare('RabbitMQ, results confirmed', perSecond)
+  result.mysqlCatchUpMs = round(mysqlMs)
 }
 
 async function killAll(): Promise<void> {
