@@ -94,7 +94,7 @@ interface Counts {
 const UNIT = 100_000_000n
 
 /** Holds what the members were told against what is there. Knows nothing of how the exchange works inside. */
-export function check(histories: readonly MemberHistory[], fundings: readonly Funding[], final: FinalState): Verdict {
+export function check(histories: Iterable<MemberHistory>, fundings: readonly Funding[], final: FinalState): Verdict {
   const differences: Difference[] = []
   const counts: Counts = {
     sent: 0,

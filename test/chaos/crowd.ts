@@ -12,7 +12,7 @@ import { followSlotOwners, type SlotOwners } from '../support/slot-owners.ts'
 import type { SupervisedMesh } from '../support/supervised.ts'
 import { check, type Verdict } from './checker.ts'
 import { readFinalState } from './final-state.ts'
-import type { Funding } from './history.ts'
+import type { Funding, MemberHistory } from './history.ts'
 import { createHttp, type Http } from './http.ts'
 import { Pauses } from './pauses.ts'
 import { type Random, seeded } from './random.ts'
@@ -160,14 +160,15 @@ export class Crowd implements AsyncDisposable {
     const { accountSlots } = slotsFromEnv(process.env)
     const { nats } = this
     await untilCaughtUp({ nats, pool: this.#pool, mysqlUrl, accountSlots })
-    const memberIds = this.traders.map(({ history }) => history.memberId)
+    const memberIds = this.traders.map(({ notebook }) => notebook.memberId)
     const markets = new Map(this.#markets.map((market) => [market.instrument, market]))
     const final = await readFinalState({ nats, mysqlUrl, accountSlots, memberIds, markets })
-    return check(
-      this.traders.map(({ history }) => history),
-      this.fundings,
-      final,
-    )
+    return check(this.#histories(), this.fundings, final)
+  }
+
+  /** One at a time is in memory as a whole. */
+  *#histories(): Generator<MemberHistory> {
+    for (const { notebook } of this.traders) yield notebook.history()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

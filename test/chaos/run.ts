@@ -83,7 +83,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     AbortSignal.timeout(options.seconds * 1_000),
   )
   await sleep(CALM_MS)
-  const orders = crowd.traders.reduce((sum, { history }) => sum + history.orders.length, 0)
+  const orders = crowd.traders.reduce((sum, { notebook }) => sum + notebook.ordersCount, 0)
   const seconds = (performance.now() - beganMs) / 1000
   stall.disable()
   const longestPauses = pausesByKind(faults, crowd.pauses)
@@ -117,7 +117,7 @@ function moveMoney(
   random: Random,
   over: AbortSignal,
 ): () => Promise<void> {
-  const memberIds = traders.map(({ history }) => history.memberId)
+  const memberIds = traders.map(({ notebook }) => notebook.memberId)
   let token = ''
   const signIn = async (): Promise<void> => {
     const answer = await http.call('POST', '/sessions', '', mesh.admin)

@@ -1,13 +1,6 @@
-import {
-  type CancelAll,
-  isOpenStatus,
-  type Listing,
-  type MemberHistory,
-  type OrderHistory,
-  type Outcome,
-  type Told,
-} from './history.ts'
+import { isOpenStatus, type Listing, type OrderHistory, type Outcome, type Told } from './history.ts'
 import type { Answer, Http } from './http.ts'
+import { NEWEST_AT_HAND, Notebook } from './notebook.ts'
 import type { Random } from './random.ts'
 import { decimalOf, unitsOf } from './units.ts'
 
@@ -29,7 +22,6 @@ export interface Observer {
   answered(what: string, answer: Answer): void
 }
 
-type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] }
 type MutableOrder = OrderHistory & { readonly market: Market }
 
 /** Beyond so many open orders all are cancelled. */
@@ -57,7 +49,7 @@ const isRefusal = ({ status, code }: Answer): boolean =>
  * and writes down what he sent and was told.
  */
 export class Trader {
-  readonly history: Writable<MemberHistory>
+  readonly notebook: Notebook<MutableOrder>
   readonly accountSlot: number
   isBusy = false
   /** Not before, by the monotonic clock: after an unknown outcome he waits a little. */
@@ -82,7 +74,7 @@ export class Trader {
     readonly random: Random
     readonly observer: Observer
   }) {
-    this.history = { memberId: options.memberId, orders: [], cancelAlls: [], listings: [] }
+    this.notebook = new Notebook(options.memberId, (order) => order === this.#pending || this.#isOpen(order))
     this.accountSlot = options.accountSlot
     this.#token = options.token
     this.#http = options.http
@@ -133,7 +125,7 @@ export class Trader {
     const type = this.#random.below(20) === 0 ? 'market' : 'limit'
     const ticks = market.middleTicks + this.#random.between(-market.bandTicks, market.bandTicks)
     const order: MutableOrder = {
-      clientOrderId: `${this.history.memberId}-${this.history.orders.length}`,
+      clientOrderId: `${this.notebook.memberId}-${this.notebook.ordersCount}`,
       instrument: market.instrument,
       side: this.#random.below(2) === 0 ? 'buy' : 'sell',
       type,
@@ -146,7 +138,7 @@ export class Trader {
       missed: 0,
       market,
     }
-    this.history.orders.push(order)
+    this.notebook.addOrder(order)
     await this.#send(order)
     return true
   }
@@ -220,8 +212,7 @@ export class Trader {
     const answer = await this.#call('DELETE', '/orders')
     const outcome = outcomeOf(answer)
     const { cancelled = [], pending = [], refused = [] } = outcome === 'told' ? answer.body : {}
-    const all: CancelAll = { outcome, cancelled, pending }
-    this.history.cancelAlls.push(all)
+    this.notebook.cancelAlls.push({ outcome, cancelled, pending })
     if (outcome === 'told') {
       for (const id of [...cancelled, ...refused.map((one: { id: string }) => one.id)]) this.#open.delete(id)
       // What is not among them was over before.
@@ -233,7 +224,7 @@ export class Trader {
 
   /** A read after an answer: it must not be older. */
   async #read(): Promise<boolean> {
-    const order = this.history.orders.at(-1)
+    const order = this.notebook.atHand.at(-1)
     if (order === undefined || order.told.length === 0) return await this.#place()
     const answer = await this.#call('GET', `/order/${idOf(order)}`)
     if (outcomeOf(answer) === 'told') {
@@ -246,10 +237,10 @@ export class Trader {
   }
 
   async #repeat(): Promise<boolean> {
-    const { orders } = this.history
-    const order = orders[orders.length - 1 - this.#random.below(Math.min(orders.length, 20) || 1)]
+    const { atHand } = this.notebook
+    const order = atHand[atHand.length - 1 - this.#random.below(Math.min(atHand.length, NEWEST_AT_HAND) || 1)]
     if (order === undefined || order.told.length === 0) return await this.#place()
-    await this.#send(order as MutableOrder)
+    await this.#send(order)
     return false
   }
 
@@ -263,7 +254,7 @@ export class Trader {
     if (!Array.isArray(answer.body.orders)) throw new Error(`A list of orders was answered ${JSON.stringify(answer)}.`)
     const orderIds: string[] = answer.body.orders.map(({ id }: { id: string }) => id)
     const full = orderIds.length === limit
-    this.history.listings.push({ step: ++this.#step, what, full, orderIds: new Set(orderIds) })
+    this.notebook.addListing({ step: ++this.#step, what, full, orderIds: new Set(orderIds) })
     if (what === 'newest') this.#observer.historyRead()
     else this.#observer.succeeded(this.accountSlot, undefined)
     return false
@@ -275,13 +266,17 @@ export class Trader {
     return answer
   }
 
+  #isOpen(order: MutableOrder): boolean {
+    return order.told.some(({ orderId }) => this.#open.get(orderId) === order)
+  }
+
   #anOpenOne(): MutableOrder | undefined {
     const ids = [...this.#open.keys()]
     return ids.length === 0 ? undefined : this.#open.get(this.#random.pick(ids))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: an order as the exchange writes it
-  #told(order: OrderHistory, body: any, how: Told['how']): void {
+  #told(order: MutableOrder, body: any, how: Told['how']): void {
     const told: Told = {
       step: ++this.#step,
       how,
@@ -299,7 +294,7 @@ export class Trader {
       })),
     }
     order.told.push(told)
-    if (isOpenStatus(told.status)) this.#open.set(told.orderId, order as MutableOrder)
+    if (isOpenStatus(told.status)) this.#open.set(told.orderId, order)
     else this.#open.delete(told.orderId)
   }
 }
