@@ -2,8 +2,8 @@
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /exchange
 COPY package.json package-lock.json .npmrc ./
-# Optional packages are the pinned Node, which the image has already.
-RUN npm ci --omit=dev --omit=optional
+# Without the pinned Node, which the image has already.
+RUN npm ci --omit=dev && rm -rf node_modules/node-linux-* node_modules/node-bin-*
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production
