@@ -144,7 +144,7 @@ code { font: 0.92em ui-monospace, monospace; }
 .badge { display: inline-block; margin: 0; padding: 3px 12px; border-radius: 99px; font-size: 14px; font-weight: 600; }
 .badge.good { background: var(--good-soft); color: var(--good); }
 .badge.bad { background: var(--bad-soft); color: var(--bad); }
-section { margin-bottom: 20px; padding: 20px 22px; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
+section { overflow-x: auto; margin-bottom: 20px; padding: 20px 22px; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(118px, 1fr)); gap: 18px 12px; }
 .tile { display: flex; flex-direction: column; }
 .tile .name { color: var(--muted); font-size: 13px; }
@@ -155,7 +155,8 @@ section { margin-bottom: 20px; padding: 20px 22px; background: var(--card); bord
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin-bottom: 8px; }
 .key { display: inline-flex; align-items: center; gap: 6px; }
 .key i { width: 14px; height: 3px; border-radius: 2px; }
-svg { display: block; width: 100%; height: auto; }
+/* On a phone the charts are moved sideways: shrunk to its width nobody could read them. */
+svg { display: block; width: 100%; min-width: 640px; height: auto; }
 .grid { stroke: var(--line); }
 .wanted { stroke: var(--muted); stroke-width: 1.5; stroke-dasharray: 5 5; }
 .tick { fill: var(--muted); font-size: 12px; font-variant-numeric: tabular-nums; }

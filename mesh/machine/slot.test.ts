@@ -137,6 +137,25 @@ describe('the fold of a slot', () => {
     )
   })
 
+  it('goes on where the target has more than its own log led to, and halts when it comes to something else', () => {
+    const sent = new SlotFold(rules, 0)
+    sent.apply(message(1, [6, 12]), 0)
+    const [pair] = sent.pairsOut.values()
+    assert(pair?.count === 2)
+    const stored = { count: 2, hash: pair.hash, sequence: 2 }
+    // Its log has lost its end since: of what it had led to it has the first item alone.
+    const behind = (): SlotFold<{ sum: number }, Item, Said> => {
+      const fold = new SlotFold(rules, 0, new Map([[pair.subject, stored]]))
+      fold.apply(message(1, [6]), 0)
+      fold.markStored(pair.subject, stored)
+      return fold
+    }
+    const same = behind()
+    same.apply(message(2, [12]), 0)
+    assert.deepEqual(same.pairsOut.get(pair.subject)?.unsent, [])
+    assert.throws(() => behind().apply(message(2, [18]), 0), { code: 'sender_differs' })
+  })
+
   it('halts on a failed assertion and on unreadable items of another slot, but passes over an unreadable command', () => {
     const fold = new SlotFold(rules, 0)
     const alarms: string[] = []

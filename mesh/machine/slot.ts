@@ -202,8 +202,9 @@ export class SlotFold<State, Item, Event> {
     this.#stored.set(subject, stored)
     const pair = this.pairsOut.get(subject)
     if (pair === undefined) return
-    const known = Math.min(stored.count, pair.count) - pair.stored.count
-    assert(known >= 0, 'what is stored does not shrink')
+    assert(stored.count >= pair.stored.count, 'what is stored does not shrink')
+    // Where the target has more than this log has led to, there is nothing unsent, and the next item will show whether it is the same.
+    const known = Math.max(0, Math.min(stored.count, pair.count) - pair.stored.count)
     let { hash } = pair.stored
     for (const item of pair.unsent.slice(0, known)) hash = chainHash(hash, item)
     if (stored.count <= pair.count && hash !== stored.hash) throw senderDiffers(subject, stored.count)

@@ -135,7 +135,7 @@ export class SimulatedSnapshots {
   ): LoadedSnapshot {
     const header = headerOf(machine, fold, { instance: 'simulation', message })
     const { applied, itemsCount } = header.point
-    const name = snapshotName(header.log, fold.slot, applied[0], itemsCount)
+    const name = snapshotName(header)
     const body = Buffer.concat(packFold(machine, fold))
     return { name, sequence: applied[0], itemsCount, header, body }
   }

@@ -1,10 +1,10 @@
-import { rename, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import type { SlotFold } from '../slot.ts'
 import type { SnapshotConfig } from './config.ts'
 import { writeSnapshotFile } from './file.ts'
 import { headerOf, packFold, proveState } from './fold.ts'
 import type { Machine } from './machine.ts'
-import { type SnapshotStore, snapshotName } from './store.ts'
+import type { SnapshotStore } from './store.ts'
 import type { TakenSnapshot } from './take.ts'
 
 /** What a recovery has replayed so far, and how long that took. */
@@ -50,19 +50,11 @@ export async function draftSnapshot<State, Item, Event>(
   const header = headerOf(machine, fold, { instance, message })
   const { applied, itemsCount } = header.point
   const path = store.unprovedPathOf(log, slot)
-  const drop = (): Promise<void> => rm(path, { force: true })
   const { bytes } = await writeSnapshotFile(path, header, parts)
   return {
-    drop,
+    drop: () => rm(path, { force: true }),
     keep: async () => {
-      try {
-        await proveState(machine, slot, path)
-      } catch (error) {
-        await drop()
-        throw error
-      }
-      const name = snapshotName(log, slot, applied[0], itemsCount)
-      await rename(path, store.pathOf(name))
+      const name = await store.keep(path, header, () => proveState(machine, slot, path))
       const ms = Math.round(performance.now() - beganMs)
       return { name, sequence: applied[0], itemsCount, bytes, replayedItems: replayed.items, ms }
     },

@@ -31,8 +31,8 @@ const UPLOAD_CHUNK_BYTES = 128 * 1024
 const ABANDONED_MS = 600_000
 const ANSWER_MS_MAX = 10_000
 
-export const snapshotName = (log: Log, slot: number, sequence: number, itemsCount: number): string =>
-  `${sourceName(log, slot)}.s${sequence}.i${itemsCount}`
+export const snapshotName = ({ log, slot, point }: SnapshotHeader): string =>
+  `${sourceName(log, slot)}.s${point.applied[0]}.i${point.itemsCount}`
 
 /** Snapshots as files, and in the object store of the bus, where every instance finds them. */
 export class SnapshotStore {
@@ -67,6 +67,19 @@ export class SnapshotStore {
   /** Where one is written until it is proved. */
   unprovedPathOf(log: Log, slot: number): string {
     return join(this.#directory, `${sourceName(log, slot)}.${randomUUID()}.part`)
+  }
+
+  /** Gives the file its name once `prove` has read it back; removes it where that fails. @returns the name */
+  async keep(path: string, header: SnapshotHeader, prove: () => Promise<void>): Promise<string> {
+    try {
+      await prove()
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
+    }
+    const name = snapshotName(header)
+    await rename(path, this.pathOf(name))
+    return name
   }
 
   /** Those that are a file here or in the object store, newest first. */

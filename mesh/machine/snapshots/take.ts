@@ -1,4 +1,4 @@
-import { rename, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { Logger } from 'pino'
 import { type ReadMessage, streamsOf } from '../../bus.ts'
@@ -10,7 +10,7 @@ import { readSnapshotFile, SnapshotBroken, type SnapshotHeader, writeSnapshotFil
 import { assureState, headerOf, packFold, restoreFold } from './fold.ts'
 import type { Machine } from './machine.ts'
 import { NoSnapshot } from './no-snapshot.ts'
-import { type SnapshotStore, snapshotName } from './store.ts'
+import type { SnapshotStore } from './store.ts'
 import { firstKept, usableSnapshots } from './usable.ts'
 
 export interface TakeOptions<State, Item, Event> {
@@ -51,14 +51,7 @@ export async function takeSnapshot<State, Item, Event>(
   const { log } = machine.rules
   const written = await writeFromLog(options)
   const { header, path, bytes, replayedItems } = written
-  try {
-    await readBack(machine, slot, path)
-  } catch (error) {
-    await rm(path, { force: true })
-    throw error
-  }
-  const name = snapshotName(log, slot, header.point.applied[0], header.point.itemsCount)
-  await rename(path, store.pathOf(name))
+  const name = await store.keep(path, header, () => readBack(machine, slot, path))
   await store.publish(log, slot, name, { uploadBytesPerSecond, kept })
   const { applied, itemsCount } = header.point
   return { name, sequence: applied[0], itemsCount, bytes, replayedItems, ms: Math.round(performance.now() - beganMs) }
