@@ -2,8 +2,8 @@ import { connect, type Socket } from 'node:net'
 
 /**
  * Ids of topics: another one under the same name is another topic. kafkajs speaks versions of the protocol that have none, so
- * this asks by itself: Metadata, version 12, for one topic. The connection is kept: a new one costs the broker as much as a
- * hundred questions.
+ * this asks by itself: Metadata, version 12, for one topic. The connection is kept: a new one for each batch of messages took a
+ * thirtieth of the ingest's time.
  */
 export class TopicIds {
   readonly #brokers: readonly string[]

@@ -2,6 +2,7 @@ import type { Market } from '#mesh/edge/market.ts'
 import type { Frame } from '#mesh/frames.ts'
 import { resultOf } from '#mesh/ingest/results.ts'
 import type { Outcome } from '#mesh/ingest/source.ts'
+import type { RecordBlocks } from '#mesh/kafka/record-block.ts'
 import { type RecordBatch, recordsOfSlot, type TopicRecords } from '#mesh/kafka/sink.ts'
 import type { AccountEvent } from '#mesh/protocol/accounts.ts'
 import { Origin } from '#mesh/protocol/common.ts'
@@ -12,7 +13,7 @@ export class ResultRecords implements RecordBatch<AccountEvent> {
   readonly told: { readonly outcome: Outcome }[] = []
   readonly #slot: number
   readonly #marketOf: (instrument: string) => Market | undefined
-  readonly #records: ReturnType<typeof recordsOfSlot>
+  readonly #records: RecordBlocks
 
   constructor(slot: number, marketOf: (instrument: string) => Market | undefined) {
     this.#slot = slot

@@ -1,6 +1,7 @@
 import type { Market } from '#mesh/edge/market.ts'
 import { formatTime } from '#mesh/edge/time.ts'
 import type { Frame, Position } from '#mesh/frames.ts'
+import type { RecordBlocks } from '#mesh/kafka/record-block.ts'
 import { type RecordBatch, recordsOfSlot, type TopicRecords } from '#mesh/kafka/sink.ts'
 import type { AssetDefinition } from '#mesh/protocol/definitions.ts'
 import type { Topic } from './topics.ts'
@@ -41,7 +42,7 @@ export interface WrittenEvent {
 export class EventRecords<Event extends { readonly type: string }> implements RecordBatch<Event> {
   readonly #slot: number
   readonly #write: (event: Event & { readonly position: Position }) => readonly WrittenEvent[]
-  readonly #records = new Map<Topic, ReturnType<typeof recordsOfSlot>>()
+  readonly #records = new Map<Topic, RecordBlocks>()
   #count = 0
 
   constructor(slot: number, write: (event: Event & { readonly position: Position }) => readonly WrittenEvent[]) {
@@ -69,7 +70,7 @@ export class EventRecords<Event extends { readonly type: string }> implements Re
     return this.#records
   }
 
-  #recordsOf(topic: Topic): ReturnType<typeof recordsOfSlot> {
+  #recordsOf(topic: Topic): RecordBlocks {
     const found = this.#records.get(topic)
     if (found !== undefined) return found
     const records = recordsOfSlot(this.#slot)
