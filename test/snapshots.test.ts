@@ -168,7 +168,11 @@ describe('snapshots that nobody asks for', function () {
       ] as const) {
         const taken = machines.logged(service).filter(({ msg }) => msg === 'snapshot taken')
         const said = machines.logged(service).filter(({ msg }) => /snapshot/.test(String(msg)))
-        for (const slot of [0, 1]) assert(taken.some((one) => one.slot === `${log}-${slot}`), JSON.stringify(said))
+        for (const slot of [0, 1])
+          assert(
+            taken.some((one) => one.slot === `${log}-${slot}`),
+            JSON.stringify(said),
+          )
         const [first, second] = taken
         const restMs = Number(second?.time) - Number(second?.ms) - Number(first?.time)
         assert(restMs > 10 * Number(first?.ms), `${restMs} ms after one of ${String(first?.ms)} ms`)
