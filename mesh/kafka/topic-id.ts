@@ -13,27 +13,26 @@ export class TopicIds {
     this.#brokers = brokers
   }
 
-  /** Asked of the broker at every call, of the others where it does not answer. @throws what the last one failed with */
+  /** Asked at every call: of the broker that answered last, then of each. @throws what the last one failed with */
   async of(topic: string): Promise<string | undefined> {
     const request = metadataRequest(topic)
-    if (this.#line?.isOpen) {
-      try {
-        return readTopicId(await this.#line.ask(request))
-      } catch {
-        // It may be the connection's fault: the brokers are asked one after the other.
-      }
-    }
+    const last = this.#line?.isOpen ? [this.#line.broker] : []
     let failure: unknown
-    for (const broker of this.#brokers) {
+    for (const broker of [...last, ...this.#brokers]) {
       try {
-        const line = this.#line?.isOpen && this.#line.broker === broker ? this.#line : new Line(broker)
-        this.#line = line
-        return readTopicId(await line.ask(request))
+        return readTopicId(await this.#lineTo(broker).ask(request))
       } catch (error) {
         failure = error
       }
     }
     throw failure
+  }
+
+  #lineTo(broker: string): Line {
+    if (this.#line?.isOpen && this.#line.broker === broker) return this.#line
+    this.close()
+    this.#line = new Line(broker)
+    return this.#line
   }
 
   close(): void {

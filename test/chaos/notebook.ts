@@ -14,27 +14,27 @@ type Page = Pick<MemberHistory, 'orders'> & {
  * What one member sent and was told. What does not change any more lies outside of the heap, as bytes: the clients of a run of ten
  * minutes keep half a million orders, and a heap with them in it stands still for seconds when it is collected.
  */
-export class Notebook<Order extends OrderHistory> {
+export class Notebook {
   readonly memberId: number
   readonly cancelAlls: CancelAll[] = []
   /** Of all, put away or not. */
   ordersCount = 0
-  readonly #mayChange: (order: Order) => boolean
+  readonly #mayChange: (order: OrderHistory) => boolean
   readonly #pages: Buffer[] = []
-  #orders: Order[] = []
+  #orders: OrderHistory[] = []
   #listings: Listing[] = []
 
-  constructor(memberId: number, mayChange: (order: Order) => boolean) {
+  constructor(memberId: number, mayChange: (order: OrderHistory) => boolean) {
     this.memberId = memberId
     this.#mayChange = mayChange
   }
 
   /** The newest last. */
-  get atHand(): readonly Order[] {
+  get atHand(): readonly OrderHistory[] {
     return this.#orders
   }
 
-  addOrder(order: Order): void {
+  addOrder(order: OrderHistory): void {
     this.#orders.push(order)
     this.ordersCount++
     if (this.#orders.length > AT_HAND_MAX) this.#putAway()
@@ -59,15 +59,15 @@ export class Notebook<Order extends OrderHistory> {
 
   #putAway(): void {
     const older = this.#orders.slice(0, -NEWEST_AT_HAND)
-    const isOver = (order: Order): boolean => !this.#mayChange(order)
+    const isOver = (order: OrderHistory): boolean => !this.#mayChange(order)
     const page: Page = {
       orders: older.filter(isOver),
       listings: this.#listings.map((one) => ({ ...one, orderIds: [...one.orderIds] })),
     }
     this.#orders = [...older.filter(this.#mayChange), ...this.#orders.slice(-NEWEST_AT_HAND)]
     this.#listings = []
+    const text = JSON.stringify(page)
     // Not from a pool: that would keep eight thousand bytes for each.
-    const text = JSON.stringify(page, (name, value) => (name === 'market' ? undefined : value))
     const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
     bytes.write(text)
     this.#pages.push(bytes)

@@ -22,8 +22,6 @@ export interface Observer {
   answered(what: string, answer: Answer): void
 }
 
-type MutableOrder = OrderHistory & { readonly market: Market }
-
 /** Beyond so many open orders all are cancelled. */
 const OPEN_MAX = 12
 const NEWEST_COUNT = 50
@@ -49,7 +47,7 @@ const isRefusal = ({ status, code }: Answer): boolean =>
  * and writes down what he sent and was told.
  */
 export class Trader {
-  readonly notebook: Notebook<MutableOrder>
+  readonly notebook: Notebook
   readonly accountSlot: number
   isBusy = false
   /** Not before, by the monotonic clock: after an unknown outcome he waits a little. */
@@ -60,8 +58,8 @@ export class Trader {
   readonly #random: Random
   readonly #observer: Observer
   /** Sent, and not known what became of it: he does nothing else until he knows. */
-  #pending: MutableOrder | undefined
-  readonly #open = new Map<string, MutableOrder>()
+  #pending: OrderHistory | undefined
+  readonly #open = new Map<string, OrderHistory>()
   #step = 0
   #pauseMs = 0
 
@@ -124,7 +122,7 @@ export class Trader {
     const market = this.#random.pick(this.#markets)
     const type = this.#random.below(20) === 0 ? 'market' : 'limit'
     const ticks = market.middleTicks + this.#random.between(-market.bandTicks, market.bandTicks)
-    const order: MutableOrder = {
+    const order: OrderHistory = {
       clientOrderId: `${this.notebook.memberId}-${this.notebook.ordersCount}`,
       instrument: market.instrument,
       side: this.#random.below(2) === 0 ? 'buy' : 'sell',
@@ -136,14 +134,13 @@ export class Trader {
       cancels: [],
       amendments: [],
       missed: 0,
-      market,
     }
     this.notebook.addOrder(order)
     await this.#send(order)
     return true
   }
 
-  async #send(order: MutableOrder): Promise<void> {
+  async #send(order: OrderHistory): Promise<void> {
     const { clientOrderId, instrument, side, type, price, amount } = order
     const body = { instrument, side, type, amount: decimalOf(amount), clientOrderId }
     const priced = type === 'limit' ? { ...body, price: decimalOf(price) } : body
@@ -165,9 +162,9 @@ export class Trader {
     else if (answer.status < 500) this.#succeeded(order)
   }
 
-  #succeeded(order: MutableOrder): void {
+  #succeeded(order: OrderHistory): void {
     this.#pauseMs = 0
-    this.#observer.succeeded(this.accountSlot, order.market.marketSlot)
+    this.#observer.succeeded(this.accountSlot, this.#marketOf(order).marketSlot)
   }
 
   #rest(): void {
@@ -193,7 +190,7 @@ export class Trader {
     const order = this.#anOpenOne()
     const last = order?.told.at(-1)
     if (order?.type !== 'limit' || last === undefined) return await this.#place()
-    const { market } = order
+    const market = this.#marketOf(order)
     const ticks = market.middleTicks + this.#random.between(-market.bandTicks, market.bandTicks)
     const price = this.#random.below(2) === 0 ? last.price : ticks * market.tick
     const amount = last.executed + this.#random.between(1, market.lotsMax) * market.lot
@@ -266,17 +263,23 @@ export class Trader {
     return answer
   }
 
-  #isOpen(order: MutableOrder): boolean {
+  #marketOf({ instrument }: OrderHistory): Market {
+    const market = this.#markets.find((one) => one.instrument === instrument)
+    if (market === undefined) throw new Error(`There is no market ${instrument}.`)
+    return market
+  }
+
+  #isOpen(order: OrderHistory): boolean {
     return order.told.some(({ orderId }) => this.#open.get(orderId) === order)
   }
 
-  #anOpenOne(): MutableOrder | undefined {
+  #anOpenOne(): OrderHistory | undefined {
     const ids = [...this.#open.keys()]
     return ids.length === 0 ? undefined : this.#open.get(this.#random.pick(ids))
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: an order as the exchange writes it
-  #told(order: MutableOrder, body: any, how: Told['how']): void {
+  #told(order: OrderHistory, body: any, how: Told['how']): void {
     const told: Told = {
       step: ++this.#step,
       how,
