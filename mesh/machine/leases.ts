@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { type BucketView, followBucket } from '../buckets.ts'
 import { type BucketStore, type Bus, streamsOf, timeOf } from '../bus.ts'
@@ -7,6 +8,8 @@ import { sleep, type Time } from '../time.ts'
 /** Who may run a slot. Written by compare-and-set; good for liveness only, the frames' own compare-and-set keeps order. */
 interface LeaseEntry {
   readonly instance: string
+  /** Of the instance's process: its successor has the same name. */
+  readonly life?: string
   /** Grows with every owner. */
   readonly epoch: number
   /** `released`: its owner has let go after its last frame; `to` is who should take it. */
@@ -16,6 +19,7 @@ interface LeaseEntry {
 
 interface Alive {
   readonly instance: string
+  readonly life?: string
   /** Slots that it follows closely enough to take over at once. */
   readonly following: readonly number[]
 }
@@ -29,6 +33,9 @@ const DECIDE_MS = 100
 /** A newcomer gets slots of others only when it has been there for so long, so that a crash loop moves nothing. */
 const SETTLED_MS = 2_000
 
+/** `self`: this instance, be it before a restart. `other`: another one that lives. */
+export type Holder = 'self' | 'other' | 'nobody'
+
 /** The slots of one log, or of whatever else is shared out by name, among the instances that run it. */
 export interface Leases {
   /** Resolves with the epoch when this instance may run the slot: nobody does, and it is this one's turn. Never after the signal. */
@@ -37,6 +44,8 @@ export interface Leases {
   untilHeld(slot: number): Promise<void>
   /** Whether this instance holds it, as far as it knows. */
   holds(slot: number): boolean
+  /** Who has held it last, as far as this instance knows. */
+  holder(slot: number): Holder
   /** Whether another instance that lives holds it. Where one is named, it listens long enough to know who lives. */
   isOthers(slot: number): Promise<boolean>
   /** `lost`: somebody else has taken it. `move`: it should go to another instance. Undefined when the process stops, or at the signal. */
@@ -68,6 +77,13 @@ export async function openLeases(options: {
   return new LeaseTable(nats, kv, view, log, instanceId, logger, wakes)
 }
 
+interface Heard {
+  readonly life: string | undefined
+  readonly sinceMs: number
+  atMs: number
+  readonly following: ReadonlySet<number>
+}
+
 class LeaseTable implements Leases {
   readonly #nats: Bus
   readonly #kv: BucketStore
@@ -77,7 +93,8 @@ class LeaseTable implements Leases {
   readonly #logger: Logger
   readonly #wakes: Set<() => void>
   /** The other instances. */
-  readonly #heard = new Map<string, { sinceMs: number; atMs: number; following: ReadonlySet<number> }>()
+  readonly #heard = new Map<string, Heard>()
+  readonly #life = randomUUID()
   readonly #following = new Set<number>()
   readonly #time: Time
   readonly #timers: (() => void)[]
@@ -127,7 +144,8 @@ class LeaseTable implements Leases {
       const entry = this.#entry(slot)
       if (this.#mayTake(slot, entry)) {
         const epoch = (entry?.epoch ?? 0) + 1
-        if (await this.#put(slot, { instance: this.#instanceId, epoch, state: 'held' }, entry)) {
+        const mine = { instance: this.#instanceId, life: this.#life, epoch, state: 'held' } as const
+        if (await this.#put(slot, mine, entry)) {
           this.#logger.info({ slot: `${this.#log}-${slot}`, epoch, after: entry?.instance }, 'slot acquired')
           return epoch
         }
@@ -139,26 +157,32 @@ class LeaseTable implements Leases {
   async untilHeld(slot: number): Promise<void> {
     for (;;) {
       const entry = this.#entry(slot)
-      if (this.#stopped || (entry?.state === 'held' && this.#lives(entry.instance))) return
+      if (this.#stopped || (entry?.state === 'held' && this.#holderLives(entry))) return
       await this.#change()
     }
   }
 
   holds(slot: number): boolean {
     const entry = this.#entry(slot)
-    return entry?.instance === this.#instanceId && entry.state === 'held'
+    return entry?.state === 'held' && this.#isMine(entry)
+  }
+
+  holder(slot: number): Holder {
+    const entry = this.#entry(slot)
+    if (entry?.instance === this.#instanceId) return 'self'
+    return entry?.state === 'held' && this.#holderLives(entry) ? 'other' : 'nobody'
   }
 
   async isOthers(slot: number): Promise<boolean> {
-    const othersName = (): string | undefined => {
+    const others = (): LeaseEntry | undefined => {
       const entry = this.#entry(slot)
-      return entry?.state === 'held' && entry.instance !== this.#instanceId ? entry.instance : undefined
+      return entry?.state === 'held' && entry.instance !== this.#instanceId ? entry : undefined
     }
-    if (othersName() === undefined) return false
+    if (others() === undefined) return false
     const listenedMs = this.#time.nowMs() - this.#startedAtMs
     if (listenedMs < SILENT_MS_MAX) await sleep(this.#time, SILENT_MS_MAX - listenedMs)
-    const name = othersName()
-    return name !== undefined && this.#lives(name)
+    const entry = others()
+    return entry !== undefined && this.#holderLives(entry)
   }
 
   async untilGone(slot: number, signal?: AbortSignal): Promise<'lost' | 'move' | undefined> {
@@ -166,7 +190,7 @@ class LeaseTable implements Leases {
       if (this.#stopped || signal?.aborted) return undefined
       const entry = this.#entry(slot)
       // A bucket that the server lost says nothing about who owns what.
-      if (entry !== undefined && (entry.instance !== this.#instanceId || entry.state !== 'held')) return 'lost'
+      if (entry !== undefined && (!this.#isMine(entry) || entry.state !== 'held')) return 'lost'
       const preferred = this.#preferred(slot, SETTLED_MS)
       if (preferred !== undefined && preferred !== this.#instanceId) return 'move'
       await this.#change()
@@ -175,7 +199,7 @@ class LeaseTable implements Leases {
 
   async release(slot: number): Promise<void> {
     const entry = this.#entry(slot)
-    if (entry?.instance !== this.#instanceId) return
+    if (entry === undefined || !this.#isMine(entry)) return
     const to = this.#preferred(slot, 0)
     await this.#put(slot, { ...entry, state: 'released', ...(to === undefined ? {} : { to }) }, entry)
   }
@@ -203,11 +227,11 @@ class LeaseTable implements Leases {
 
   #beat(): void {
     if (this.#nats.isClosed()) return
-    const alive: Alive = { instance: this.#instanceId, following: [...this.#following] }
+    const alive: Alive = { instance: this.#instanceId, life: this.#life, following: [...this.#following] }
     this.#nats.publish(aliveSubject(this.#log), JSON.stringify(alive))
   }
 
-  #hear({ instance, following }: Alive): void {
+  #hear({ instance, life, following }: Alive): void {
     const nowMs = this.#time.nowMs()
     if (instance === this.#instanceId) {
       const deafMs = nowMs - this.#echoAtMs - ALIVE_MS
@@ -217,8 +241,9 @@ class LeaseTable implements Leases {
       return
     }
     const known = this.#heard.get(instance)
-    const isBack = known === undefined || this.#echoAtMs - known.atMs > SILENT_MS_MAX
-    this.#heard.set(instance, { sinceMs: isBack ? nowMs : known.sinceMs, atMs: nowMs, following: new Set(following) })
+    const isBack = known === undefined || known.life !== life || this.#echoAtMs - known.atMs > SILENT_MS_MAX
+    const sinceMs = isBack ? nowMs : known.sinceMs
+    this.#heard.set(instance, { life, sinceMs, atMs: nowMs, following: new Set(following) })
   }
 
   /** In the order of their names: all instances see the same. */
@@ -236,6 +261,21 @@ class LeaseTable implements Leases {
     return this.#living(0).some(([name]) => name === instance)
   }
 
+  #isMine({ instance, life = this.#life }: LeaseEntry): boolean {
+    return instance === this.#instanceId && life === this.#life
+  }
+
+  #holderLives(entry: LeaseEntry): boolean {
+    if (entry.instance === this.#instanceId) return this.#isMine(entry)
+    return this.#lives(entry.instance) && !this.#isSucceeded(entry)
+  }
+
+  /** Whether another process has taken up the holder's name: the holder is dead then, however short the silence was. */
+  #isSucceeded({ instance, life }: LeaseEntry): boolean {
+    const now = this.#heard.get(instance)?.life
+    return life !== undefined && now !== undefined && life !== now
+  }
+
   /** Whose turn it is: slots go round the living instances that follow them. */
   #preferred(slot: number, settledMs: number): string | undefined {
     const candidates = this.#living(settledMs).filter(([, following]) => following.has(slot))
@@ -250,7 +290,8 @@ class LeaseTable implements Leases {
       return entry.to === this.#instanceId
     if (entry?.state === 'held') {
       const listenedMs = this.#echoAtMs - this.#startedAtMs
-      if (listenedMs < SILENT_MS_MAX || this.#lives(entry.instance)) return false
+      if (this.#holderLives(entry)) return false
+      if (listenedMs < SILENT_MS_MAX && !this.#isSucceeded(entry)) return false
     }
     return this.#preferred(slot, 0) === this.#instanceId
   }

@@ -8,6 +8,7 @@ import { sleep } from '../time.ts'
 import { type Leases, openLeases } from './leases.ts'
 import { slotCollector } from './metrics.ts'
 import { SlotOwner, StepDown } from './owner.ts'
+import { RecoveryTurns } from './recovery-turns.ts'
 import type { Rules } from './rules.ts'
 import { SlotHalt, type SlotObserver } from './slot.ts'
 import type { SlotSnapshots } from './snapshots/keeper.ts'
@@ -89,7 +90,8 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
     logger: service.log,
     replicas: options.shape.replicas,
   })
-  const runners = options.slots.map((slot) => new SlotRunner(options, halts, leases, slot))
+  const turns = new RecoveryTurns(service.instanceId, leases)
+  const runners = options.slots.map((slot) => new SlotRunner(options, halts, leases, turns, slot))
   service.onStop(async () => {
     leases.leave()
     await Promise.all(runners.map((runner) => runner.stop()))
@@ -97,7 +99,8 @@ export async function runSlots<State, Item, Event>(options: SlotsOptions<State, 
   })
   const status = (): SlotStatus[] => runners.map((runner) => runner.status())
   service.onScrape?.(slotCollector(service.nats, rules.log, status))
-  await Promise.all(runners.map((runner) => runner.start()))
+  const inOrder = turns.order(options.slots).map((slot) => runners[options.slots.indexOf(slot)])
+  await Promise.all(inOrder.map((runner) => runner?.start()))
   options.snapshots?.follow(() => status().filter(({ state }) => state === 'running'))
   return { status }
 }
@@ -109,6 +112,7 @@ class SlotRunner<State, Item, Event> {
   readonly #options: SlotsOptions<State, Item, Event>
   readonly #halts: BucketStore
   readonly #leases: Leases
+  readonly #turns: RecoveryTurns
   readonly #slot: number
   readonly #key: string
   readonly #logger: Logger
@@ -123,10 +127,17 @@ class SlotRunner<State, Item, Event> {
   /** Tells the start that there is nothing more to wait for. */
   #settled: () => void = nothing
 
-  constructor(options: SlotsOptions<State, Item, Event>, halts: BucketStore, leases: Leases, slot: number) {
+  constructor(
+    options: SlotsOptions<State, Item, Event>,
+    halts: BucketStore,
+    leases: Leases,
+    turns: RecoveryTurns,
+    slot: number,
+  ) {
     this.#options = options
     this.#halts = halts
     this.#leases = leases
+    this.#turns = turns
     this.#slot = slot
     this.#key = `${options.rules.log}.${slot}`
     this.#logger = options.service.log.child({ slot: sourceName(options.rules.log, slot) })
@@ -152,28 +163,9 @@ class SlotRunner<State, Item, Event> {
 
   async #begin(): Promise<void> {
     this.#enter('waiting')
-    const entry = await this.#haltPatiently()
-    if (entry !== undefined) {
-      this.#enter('halted')
-      this.#logger.error({ entry: entry.json() }, 'slot is halted; clear it when its cause is gone')
-      void this.#untilCleared()
-      return
-    }
-    this.#enter('replaying')
-    const life = new AbortController()
-    const owner = new SlotOwner(this.#options, this.#slot, this.#logger, (error) => {
-      if (!life.signal.aborted) this.#fail(error)
-    })
-    this.#life = life
-    this.#owner = owner
-    try {
-      await owner.recover()
-      await owner.follow()
-    } catch (error) {
-      if (!(error instanceof SlotHalt)) throw error
-      await this.#halt(error)
-      return
-    }
+    const followed = await this.#turns.inTurn(this.#slot, () => this.#recover())
+    if (followed === undefined) return
+    const { owner, life } = followed
     this.#enter('following')
     this.#leases.follows(this.#slot, true)
     const { promise: owning, resolve: owns } = Promise.withResolvers<void>()
@@ -189,6 +181,34 @@ class SlotRunner<State, Item, Event> {
     // Another one holds it, or this one does and has taken over; a slot that halts meanwhile is held too.
     await this.#leases.untilHeld(this.#slot)
     if (this.#leases.holds(this.#slot)) await owning
+  }
+
+  /** Undefined when the slot is halted, from before or by this. */
+  async #recover(): Promise<{ owner: SlotOwner<State, Item, Event>; life: AbortController } | undefined> {
+    if (this.#stopped) return undefined
+    const entry = await this.#haltPatiently()
+    if (entry !== undefined) {
+      this.#enter('halted')
+      this.#logger.error({ entry: entry.json() }, 'slot is halted; clear it when its cause is gone')
+      void this.#untilCleared()
+      return undefined
+    }
+    this.#enter('replaying')
+    const life = new AbortController()
+    const owner = new SlotOwner(this.#options, this.#slot, this.#logger, (error) => {
+      if (!life.signal.aborted) this.#fail(error)
+    })
+    this.#life = life
+    this.#owner = owner
+    try {
+      await owner.recover()
+      await owner.follow()
+    } catch (error) {
+      if (!(error instanceof SlotHalt)) throw error
+      await this.#halt(error)
+      return undefined
+    }
+    return { owner, life }
   }
 
   async stop(): Promise<void> {
