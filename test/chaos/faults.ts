@@ -42,13 +42,15 @@ const PAUSE_MS_MIN = 200
 const PAUSE_MS_MAX = 5_000
 /** Servers come back before clients lose patience. */
 const SERVER_PAUSE_MS_MAX = 3_000
-const GAP_MS_MIN = 2_000
-const GAP_MS_MAX = 4_000
+/** How far a gap between two faults is from the mean at most, as a part of it. */
+const GAP_SPREAD = 1 / 3
 const READY_POLL_MS = 50
 
 interface Parts {
   readonly supervised: SupervisedMesh
   readonly random: Random
+  /** Between two faults, on average. */
+  readonly gapMs: number
   /** The parts of the exchange for which a process stands at this moment. */
   readonly partsOf: (name: string) => readonly string[]
   readonly say: (line: string) => void
@@ -56,12 +58,13 @@ interface Parts {
 
 /** Breaks one thing after the other until it is told to stop. The seed decides what, whom and for how long. */
 export async function breakThings(parts: Parts, until: AbortSignal): Promise<Fault[]> {
-  const { random, say } = parts
+  const { random, say, gapMs } = parts
   const faults: Fault[] = []
   const waiting: Promise<void>[] = []
   const notReady = new Set<string>()
   while (!until.aborted) {
-    await sleep(random.between(GAP_MS_MIN, GAP_MS_MAX), undefined, { signal: until }).catch(() => {})
+    const gap = random.between(Math.round(gapMs * (1 - GAP_SPREAD)), Math.round(gapMs * (1 + GAP_SPREAD)))
+    await sleep(gap, undefined, { signal: until }).catch(() => {})
     if (until.aborted) break
     const plan = nextOf(parts, notReady)
     if (plan === undefined) continue

@@ -1,6 +1,7 @@
 /**
- * `npm run chaos -- --minutes 10 --seed 7 --rate 1000`: the whole mesh under load, two of every service, while processes and
+ * `npm run chaos -- --minutes 10 --seed 7 --rate 1000 --gap 3`: the whole mesh under load, two of every service, while processes and
  * servers are killed and paused at random; afterwards what every member sent and was told is held against what is there.
+ * `--gap`: seconds from one fault to the next, on average; what is paused lasts longer than that.
  * Ends with one line of JSON, and with exit code 1 when anything is wrong.
  */
 import { availableParallelism } from 'node:os'
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '1000' },
     members: { type: 'string', default: '2000' },
     sync: { type: 'string', default: 'always' },
+    gap: { type: 'string', default: '3' },
   },
 })
 const minutes = Number(values.minutes)
@@ -28,7 +30,10 @@ const settings = {
   rate: wholeNumber('--rate', values.rate, 1, 100_000),
   members: wholeNumber('--members', values.members, 10, 100_000),
   sync: values.sync,
+  gapSeconds: Number(values.gap),
 } as const
+if (!(settings.gapSeconds >= 1 && settings.gapSeconds <= 3_600))
+  throw new Error('--gap must be from 1 to 3600 seconds.')
 const SHOWN_MAX = 20
 
 const result = await runChaos({
@@ -37,6 +42,7 @@ const result = await runChaos({
   rate: settings.rate,
   members: settings.members,
   syncInterval: settings.sync,
+  gapSeconds: settings.gapSeconds,
   say: (line) => console.log(line),
 })
 report(result)

@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly rate: number
   readonly members: number
   readonly syncInterval: 'always' | '2m'
+  /** From one fault to the next, on average. */
+  readonly gapSeconds: number
   readonly say: (line: string) => void
 }
 
@@ -47,6 +49,7 @@ const SETTLE_MS_MAX = 90_000
 const AUDIT_STOP_MS = 1_000
 /** Before anything breaks everybody trades; and what was broken last has time to heal under load. */
 const CALM_MS = 2_000
+const PROGRESS_MS = 30_000
 
 /** The whole mesh under load while it is broken, and what is left of it. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -72,18 +75,23 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const beganMs = performance.now()
   crowd.start()
   const finishMoney = moveMoney(supervised, crowd, seeded(seed + 1), over.signal)
+  const sayWhen = (line: string): void =>
+    say(`${((performance.now() - beganMs) / 1000).toFixed(1).padStart(7)} s  ${line}`)
+  const endProgress = sayProgress(() => ordersOf(crowd), sayWhen)
   await sleep(CALM_MS)
   const faults = await breakThings(
     {
       supervised,
       random: seeded(seed + 2),
+      gapMs: options.gapSeconds * 1_000,
       partsOf: (name) => partsOf(name, crowd),
-      say: (line) => say(`${((performance.now() - beganMs) / 1000).toFixed(1).padStart(7)} s  ${line}`),
+      say: sayWhen,
     },
     AbortSignal.timeout(options.seconds * 1_000),
   )
   await sleep(CALM_MS)
-  const orders = crowd.traders.reduce((sum, { notebook }) => sum + notebook.ordersCount, 0)
+  endProgress()
+  const orders = ordersOf(crowd)
   const seconds = (performance.now() - beganMs) / 1000
   stall.disable()
   const longestPauses = pausesByKind(faults, crowd.pauses)
@@ -108,6 +116,19 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     audit,
     ownStallMs: Math.round(stall.max / 1e6),
   }
+}
+
+const ordersOf = ({ traders }: Crowd): number => traders.reduce((sum, { notebook }) => sum + notebook.ordersCount, 0)
+
+/** Until the returned function is called. */
+function sayProgress(count: () => number, sayWhen: (line: string) => void): () => void {
+  let before = count()
+  const timer = setInterval(() => {
+    const now = count()
+    sayWhen(`${Math.round(((now - before) * 1_000) / PROGRESS_MS)} orders/s`)
+    before = now
+  }, PROGRESS_MS)
+  return () => clearInterval(timer)
 }
 
 /** Deposits, transfers, logins, all the time. The returned function finishes what is under way and unknown. */
