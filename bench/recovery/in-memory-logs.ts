@@ -2,6 +2,7 @@ import { chainHash } from '#mesh/domain/chain.ts'
 import { type LogMessage, SlotFold } from '#mesh/machine/slot.ts'
 import { encodePairMessage } from '#mesh/machine/wire.ts'
 import type { AccountEdgeCommand } from '#mesh/protocol/accounts.ts'
+import { encodeLine } from '#mesh/protocol/compact.ts'
 import type { MarketDefinition } from '#mesh/protocol/definitions.ts'
 import { Log } from '#mesh/subjects.ts'
 import { createAccountsRules } from '#services/accounts/domain/accounts-rules.ts'
@@ -59,6 +60,6 @@ export function inMemoryLogs(
   )
   store('accounts', 'definitions-0', [define({ type: 'MarketKnown', market })])
   store('markets', 'definitions-0', [define({ type: 'OpenMarket', commandId: 1, replyTo: '', market })])
-  for (const commands of messages) store('accounts', 'cmd', commands.map(define))
+  for (const commands of messages) store('accounts', 'cmd', commands.map(encodeLine))
   return { ...logs, accountsHash: folds.accounts.hash, marketsHash: folds.markets.hash }
 }

@@ -1,4 +1,5 @@
 import { runSlots } from '#mesh/machine/runtime.ts'
+import { SnapshotHelper } from '#mesh/machine/snapshots/helper.ts'
 import { openSnapshots } from '#mesh/machine/snapshots/keeper.ts'
 import { runService } from '#mesh/service.ts'
 import { ensureStreams } from '#mesh/streams.ts'
@@ -10,10 +11,11 @@ import { createMachines } from './machines.ts'
 await runService('accounts', async (service) => {
   const { snapshots: config, slots, ...settings } = envToConfig(service.env)
   const { shape } = settings
+  const worker = new URL('snapshot-worker.ts', import.meta.url)
+  const snapshots = config && { config, helper: new SnapshotHelper(worker, service.shutdown) }
   await ensureStreams(service.nats, shape)
   await appendFirstDefinitions(service.nats)
   const { accounts, definitions, reads } = createMachines(settings)
-  const worker = new URL('snapshot-worker.ts', import.meta.url)
   const definitionSlots = [DEFINITIONS_SLOT]
   await Promise.all([
     runSlots({
@@ -21,7 +23,9 @@ await runService('accounts', async (service) => {
       shape,
       ...definitions,
       slots: definitionSlots,
-      snapshots: await openSnapshots({ service, config, shape, machine: definitions, slots: definitionSlots, worker }),
+      snapshots:
+        snapshots &&
+        (await openSnapshots({ service, shape, machine: definitions, slots: definitionSlots, ...snapshots })),
     }),
     runSlots({
       service,
@@ -30,7 +34,7 @@ await runService('accounts', async (service) => {
       slots,
       answerRead: reads.answer,
       readBarrier: true,
-      snapshots: await openSnapshots({ service, config, shape, machine: accounts, slots, worker }),
+      snapshots: snapshots && (await openSnapshots({ service, shape, machine: accounts, slots, ...snapshots })),
     }),
   ])
 })

@@ -1,4 +1,4 @@
-import { snapshotTask, takeForProcess } from '#mesh/machine/snapshots/worker.ts'
+import { type SnapshotTask, takeForService } from '#mesh/machine/snapshots/worker.ts'
 import { createMachine } from './machine.ts'
 
-await takeForProcess(snapshotTask(), createMachine().machine)
+export const take = (task: SnapshotTask) => takeForService(task, createMachine().machine)

@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import type { FrameHeader } from '../../frames.ts'
 import { counter, gauge } from '../../metrics.ts'
@@ -11,11 +10,11 @@ import type { SnapshotConfig } from './config.ts'
 import { draftSnapshot, type Replayed } from './draft.ts'
 import { SnapshotBroken } from './file.ts'
 import { restoreFold } from './fold.ts'
+import type { SnapshotHelper } from './helper.ts'
 import type { Machine } from './machine.ts'
 import { SnapshotStore } from './store.ts'
 import type { TakenSnapshot } from './take.ts'
 import { firstKept, usableSnapshots } from './usable.ts'
-import type { SnapshotTask, SnapshotTaskResult } from './worker.ts'
 
 export interface SnapshotsOptions<State, Item, Event> {
   readonly service: Service
@@ -23,8 +22,8 @@ export interface SnapshotsOptions<State, Item, Event> {
   readonly shape: MeshShape
   readonly machine: Machine<State, Item, Event>
   readonly slots: readonly number[]
-  /** The module that calls `takeForProcess` with the same machine. */
-  readonly worker: URL
+  /** Takes them, of the same machine. */
+  readonly helper: SnapshotHelper
 }
 
 /** A snapshot that a slot may be recovered from. */
@@ -75,23 +74,16 @@ const failures = counter('exchange_slot_snapshot_failures_total', 'Snapshots tha
 const LOOK_MS = 1_000
 /** After one that failed. */
 const PAUSE_MS = 60_000
-/** After a worker, so many times what it used of a core: it costs a twentieth of one, however large the state and the flow. */
+/** After one that was taken, so many times what that used of a core: they cost a twentieth of one, however large the state and the flow. */
 const REST_FACTOR = 20
-/** A worker that takes longer hangs. */
-const WORKER_MS_MAX = 3_600_000
-
-/** In a process one worker works at a time, so that no more than one state is held twice. */
-let taking: Promise<unknown> = Promise.resolve()
-
-/** Snapshots of a machine's slots: read at recovery, taken by a worker when they are due or asked for. None without a configuration. */
+/** Snapshots of a machine's slots: read at recovery, taken by a helper when they are due or asked for. */
 export async function openSnapshots<State, Item, Event>(
-  options: Omit<SnapshotsOptions<State, Item, Event>, 'config'> & { readonly config: SnapshotConfig | undefined },
-): Promise<SlotSnapshots<State, Item, Event> | undefined> {
+  options: SnapshotsOptions<State, Item, Event>,
+): Promise<SlotSnapshots<State, Item, Event>> {
   const { service, config, shape } = options
-  if (config === undefined) return undefined
   const { nats, log: logger } = service
   const store = await SnapshotStore.open({ directory: config.directory, nats, replicas: shape.replicas ?? 1, logger })
-  return new SnapshotKeeper({ ...options, config }, store)
+  return new SnapshotKeeper(options, store)
 }
 
 class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, Event> {
@@ -224,8 +216,7 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
   #take(slot: number): Promise<TakenSnapshot> {
     const running = this.#busy.get(slot)
     if (running !== undefined) return running
-    const take = taking.then(() => this.#runWorker(slot))
-    taking = take.catch(() => {})
+    const take = this.#askHelper(slot)
     this.#busy.set(slot, take)
     return take
       .then((taken) => {
@@ -264,9 +255,9 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
     this.#logger.error({ ...alarm, err: error, slot: sourceName(log, slot) }, 'a snapshot was not taken')
   }
 
-  #runWorker(slot: number): Promise<TakenSnapshot> {
-    const { service, machine, worker: module, shape, config } = this.#options
-    const task: SnapshotTask = {
+  #askHelper(slot: number): Promise<TakenSnapshot> {
+    const { service, machine, helper, shape, config } = this.#options
+    const task = {
       natsUrl: natsUrlOf(service.env),
       log: machine.rules.log,
       slot,
@@ -278,28 +269,8 @@ class SnapshotKeeper<State, Item, Event> implements SlotSnapshots<State, Item, E
       kept: config.kept,
       uploadBytesPerSecond: config.uploadBytesPerSecond,
     }
-    const beganMs = performance.now()
-    let usedMs: number | undefined
-    return new Promise((resolve, reject) => {
-      const worker = new Worker(module, { workerData: task, name: `snapshot of ${task.log}-${slot}` })
-      const stop = (): void => void worker.terminate()
-      const timer = setTimeout(stop, WORKER_MS_MAX)
-      service.shutdown.addEventListener('abort', stop)
-      worker.on('message', (result: SnapshotTaskResult) => {
-        usedMs = result.cpuMs
-        if ('taken' in result) resolve(result.taken)
-        else reject(Object.assign(new Error(result.refused.message), { code: result.refused.code }))
-      })
-      worker.on('error', reject)
-      worker.on('exit', (code) => {
-        const endedMs = performance.now()
-        // One that has failed has not told.
-        const restMs = REST_FACTOR * (usedMs ?? endedMs - beganMs)
-        this.#notBeforeMs = Math.max(this.#notBeforeMs, endedMs + restMs)
-        clearTimeout(timer)
-        service.shutdown.removeEventListener('abort', stop)
-        reject(new Error(`The worker has ended with ${code}, without a snapshot.`))
-      })
+    return helper.take(task, (cpuMs) => {
+      this.#notBeforeMs = Math.max(this.#notBeforeMs, performance.now() + REST_FACTOR * cpuMs)
     })
   }
 

@@ -1,15 +1,12 @@
-import { setPriority } from 'node:os'
-import { parentPort, workerData } from 'node:worker_threads'
 import pino from 'pino'
 import { attachArchive } from '../../archive/attached.ts'
 import { connectNats } from '../../service.ts'
 import type { Log } from '../../subjects.ts'
 import type { Machine } from './machine.ts'
-import { NoSnapshot } from './no-snapshot.ts'
 import { SnapshotStore } from './store.ts'
 import { type TakenSnapshot, takeSnapshot } from './take.ts'
 
-/** What the process asks of its worker. */
+/** What a service's process asks of its helper. */
 export interface SnapshotTask {
   readonly natsUrl: string
   readonly log: Log
@@ -24,27 +21,17 @@ export interface SnapshotTask {
   readonly uploadBytesPerSecond: number
 }
 
-export type SnapshotTaskResult =
-  | { readonly cpuMs: number; readonly taken: TakenSnapshot }
-  | { readonly cpuMs: number; readonly refused: { readonly code: NoSnapshot['code']; readonly message: string } }
-
-/** Behind everything else that wants the processor: on Linux a priority is a thread's own. */
-const PRIORITY = 5
-
-/** Of this thread, since it began. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1_000
+/** What the helper of a service is told to import. */
+export interface SnapshotWorker {
+  /** @throws NoSnapshot */
+  take(task: SnapshotTask): Promise<TakenSnapshot>
 }
 
-export const snapshotTask = (): SnapshotTask => workerData
-
-/** The whole life of a worker: one snapshot of one slot, of the machine that the process itself runs. */
-export async function takeForProcess<State, Item, Event>(
+/** One snapshot of one slot, of the machine that the service itself runs. @throws NoSnapshot */
+export async function takeForService<State, Item, Event>(
   task: SnapshotTask,
   machine: Machine<State, Item, Event>,
-): Promise<void> {
-  if (process.platform === 'linux') setPriority(PRIORITY)
+): Promise<TakenSnapshot> {
   const { log, slot, instance, kept, uploadBytesPerSecond } = task
   const logger = pino({ base: { instance, slot: `${log}-${slot}` } })
   const nats = await connectNats(task.natsUrl, `${instance} snapshots`, task.service)
@@ -54,12 +41,7 @@ export async function takeForProcess<State, Item, Event>(
     const onSkipped = (_slot: number, name: string, error: Error): void =>
       logger.error({ err: error, snapshot: name }, 'a snapshot is passed over')
     const options = { nats, store, machine, slot, instance, kept, uploadBytesPerSecond, logger }
-    const taken = await takeSnapshot({ ...options, onSkipped })
-    parentPort?.postMessage({ cpuMs: cpuMs(), taken } satisfies SnapshotTaskResult)
-  } catch (error) {
-    if (!(error instanceof NoSnapshot)) throw error
-    const { code, message } = error
-    parentPort?.postMessage({ cpuMs: cpuMs(), refused: { code, message } } satisfies SnapshotTaskResult)
+    return await takeSnapshot({ ...options, onSkipped })
   } finally {
     await nats.close()
   }
