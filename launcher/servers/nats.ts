@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type OwnedProcess, startProcess } from './child-process.ts'
+import { goEnv } from './go-env.ts'
 import { freePort, loopback } from './ports.ts'
 import { answersHttp } from './probe.ts'
 import { natsProgram, type Report } from './programs.ts'
@@ -26,12 +26,6 @@ export type NatsOptions = {
   report?: Report
 }
 
-/**
- * It shares the machine with all the others. On as many threads as there are cores its scheduler wakes one of them for nearly
- * every message: a fifth of all that it uses, on two cores.
- */
-const threads = Math.max(1, Math.floor(availableParallelism() / 2))
-
 export type NatsServer = OwnedProcess & { url: string; monitorUrl: string; port: number }
 
 export async function startNatsServer(options: NatsOptions): Promise<NatsServer> {
@@ -46,7 +40,7 @@ export async function startNatsServer(options: NatsOptions): Promise<NatsServer>
     name: options.name ?? 'nats',
     command,
     args: ['--config', config],
-    env: { GOMAXPROCS: String(threads), ...process.env },
+    env: goEnv(),
     output: { file: options.log ?? join(options.directory, 'nats.log') },
     isReady: () => answersHttp(`${monitorUrl}/healthz`),
     readyTimeoutMs: 60_000,

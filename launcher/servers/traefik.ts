@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type OwnedProcess, startProcess } from './child-process.ts'
 import { projectDirectory } from './directories.ts'
+import { goEnv } from './go-env.ts'
 import { freePort, loopback } from './ports.ts'
 import { answersHttp } from './probe.ts'
 import { type Report, traefikProgram } from './programs.ts'
@@ -35,7 +36,7 @@ export async function startTraefikServer(options: TraefikOptions): Promise<Traef
     name: 'traefik',
     command,
     args: [`--configfile=${config}`],
-    env: { ...process.env, GATEWAY_URLS: options.gatewayUrls.join(',') },
+    env: { ...goEnv(), GATEWAY_URLS: options.gatewayUrls.join(',') },
     output: { file: options.log ?? join(options.directory, 'traefik.log') },
     // It answers /ping before it has read its routes.
     isReady: () => answersHttp(`${dashboardUrl}/api/http/routers/write@file`),
