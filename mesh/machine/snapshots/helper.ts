@@ -37,7 +37,7 @@ export class SnapshotHelper {
     this.#running()
   }
 
-  /** Told what the task has used of a core, in milliseconds. @throws what the worker does, by message and code */
+  /** `used`: told what a task has used of a core, in milliseconds. @throws what the worker does, by message and code */
   take(task: SnapshotTask, used: (cpuMs: number) => void): Promise<TakenSnapshot> {
     const result = this.#last.then(() => this.#work(task, used))
     this.#last = result.catch(() => {})
@@ -46,7 +46,6 @@ export class SnapshotHelper {
 
   async #work(task: SnapshotTask, used: (cpuMs: number) => void): Promise<TakenSnapshot> {
     const child = this.#running()
-    const beganMs = performance.now()
     const { promise, resolve, reject } = Promise.withResolvers<HelperResult>()
     const onEnd = (code: number | null, signal: string | null): void => {
       reject(new Error(`The helper has ended with ${code ?? signal}, without a snapshot.`))
@@ -62,9 +61,6 @@ export class SnapshotHelper {
       if ('taken' in result) return result.taken
       const { message, code, stack } = result.failed
       throw Object.assign(new Error(message), { code, stack })
-    } catch (error) {
-      if (!child.connected) used(performance.now() - beganMs)
-      throw error
     } finally {
       clearTimeout(timer)
       child.off('message', resolve).off('error', reject).off('exit', onEnd)
@@ -73,9 +69,10 @@ export class SnapshotHelper {
 
   #running(): ChildProcess {
     if (this.#stopped.aborted) throw new Error('This process stops.')
-    if (this.#child?.connected === true) return this.#child
+    if (this.#child !== undefined && isAlive(this.#child)) return this.#child
     const program = fileURLToPath(new URL('helper-main.ts', import.meta.url))
     const child = fork(program, [this.#module.href], { execArgv: ['--expose-gc'] })
+    // Whoever waits for it hears that too.
     child.on('error', () => {})
     child.unref()
     child.channel?.unref()
@@ -83,3 +80,6 @@ export class SnapshotHelper {
     return child
   }
 }
+
+const isAlive = ({ connected, exitCode, signalCode }: ChildProcess): boolean =>
+  connected && exitCode === null && signalCode === null
