@@ -18,9 +18,9 @@ export type HelperResult = { readonly cpuMs: number } & (
 const TASK_MS_MAX = 3_600_000
 
 /**
- * The process beside a service that takes its snapshots. Not a thread: threads of one process share its memory's page tables, the
- * pages that V8 has over, and the threads that collect; what one gives back, others have to unmap, for up to 50 ms. And it is there
- * from the beginning: the longer a process lives, the longer it takes to fork it (20 ms and more at a gigabyte).
+ * The process beside a service that takes its snapshots. Not a thread: V8's spare pages and its collecting threads are a process's, so
+ * the owner unmapped what the other's heap had left, and waited behind its collections. And it is there from the beginning: to
+ * fork a process stops it for as long as its page tables take to copy.
  */
 export class SnapshotHelper {
   readonly #module: URL
