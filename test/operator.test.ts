@@ -137,7 +137,7 @@ describe("the operator's command line, on a running mesh", function () {
   })
 
   it('takes snapshots', async function () {
-    // Their worker is the last to get the processor.
+    // Their helper is the last to get the processor.
     this.timeout(120_000)
     const slot = accountSlotOf(Number(memberId), 4)
     const { snapshots } = await asked('snapshot', 'accounts', String(slot))

@@ -7,7 +7,7 @@ import type { AccountsState } from './domain/accounts-state.ts'
 import { createDefinitionsRules, type DefinitionsState } from './domain/definitions-rules.ts'
 import { createReads, type Reads } from './reads.ts'
 
-/** The machines of this service, as the process and the worker beside it run them. */
+/** The machines of this service, as the process and the helper beside it run them. */
 export function createMachines({ shape, recentOrdersMax }: Pick<AccountsConfig, 'shape' | 'recentOrdersMax'>): {
   readonly definitions: Machine<DefinitionsState, DefinitionCommand, DefinitionEvent>
   readonly accounts: Machine<AccountsState, AccountItem, AccountEvent>

@@ -4,7 +4,7 @@ import { engineRules } from './domain/rules.ts'
 import type { EngineState } from './domain/state.ts'
 import { createReads, type Reads } from './reads.ts'
 
-/** The machine of this service, as the process and the worker beside it run it. */
+/** The machine of this service, as the process and the helper beside it run it. */
 export function createMachine(): {
   readonly machine: Machine<EngineState, MarketItem, MarketEvent>
   readonly reads: Reads

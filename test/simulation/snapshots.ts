@@ -86,7 +86,7 @@ export class SimulatedSnapshots {
     }
   }
 
-  /** The next one of a slot, from the one before and the log, as the worker beside an owner makes it. */
+  /** The next one of a slot, from the one before and the log, as the helper beside an owner makes it. */
   take<State, Item, Event>(machine: Machine<State, Item, Event>, slot: number): void {
     const { rules } = machine
     const { log } = rules

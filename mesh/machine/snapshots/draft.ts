@@ -25,7 +25,7 @@ const BYTES_LITTLE = 1_000_000
 
 /**
  * A snapshot of what a recovery has just replayed, so that the next one need not repeat it. Nothing where that was little, or where
- * the state is so large that writing it would take a while of its own: then the worker's next one has to do.
+ * the state is so large that writing it would take a while of its own: then the helper's next one has to do.
  * `message`: the last one that the fold has applied.
  */
 export async function draftSnapshot<State, Item, Event>(

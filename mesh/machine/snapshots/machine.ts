@@ -2,7 +2,7 @@ import type { Packer, Unpacker } from '../../domain/packed.ts'
 import type { Rules } from '../rules.ts'
 import type { SlotObserver } from '../slot.ts'
 
-/** A machine as a snapshot's writer and its reader know it: the same in the process that runs it and in the worker beside it. */
+/** A machine as a snapshot's writer and its reader know it: the same in the process that runs it and in the helper beside it. */
 export interface Machine<State, Item, Event> {
   readonly rules: Rules<State, Item, Event>
   readonly observe?: SlotObserver<Event>
