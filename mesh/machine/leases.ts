@@ -174,15 +174,11 @@ class LeaseTable implements Leases {
   }
 
   async isOthers(slot: number): Promise<boolean> {
-    const others = (): LeaseEntry | undefined => {
-      const entry = this.#entry(slot)
-      return entry?.state === 'held' && entry.instance !== this.#instanceId ? entry : undefined
-    }
-    if (others() === undefined) return false
+    const entry = this.#entry(slot)
+    if (entry?.state !== 'held' || entry.instance === this.#instanceId) return false
     const listenedMs = this.#time.nowMs() - this.#startedAtMs
     if (listenedMs < SILENT_MS_MAX) await sleep(this.#time, SILENT_MS_MAX - listenedMs)
-    const entry = others()
-    return entry !== undefined && this.#holderLives(entry)
+    return this.holder(slot) === 'other'
   }
 
   async untilGone(slot: number, signal?: AbortSignal): Promise<'lost' | 'move' | undefined> {

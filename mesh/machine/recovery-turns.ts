@@ -22,9 +22,8 @@ export class RecoveryTurns {
 
   /** In the order in which they should begin, as far as that is known now. */
   order(slots: readonly number[]): number[] {
-    const ranks = new Map(slots.map((slot) => [slot, RANK[this.#leases.holder(slot)]]))
-    const place = (slot: number): number => (slots.indexOf(slot) + this.#offset) % slots.length
-    return slots.toSorted((a, b) => (ranks.get(a) ?? 0) - (ranks.get(b) ?? 0) || place(a) - place(b))
+    const first = this.#offset % slots.length
+    return this.#byRank([...slots.slice(first), ...slots.slice(0, first)])
   }
 
   /** Does the slot's work when its turn has come. A slot waits once at most. */
@@ -39,7 +38,7 @@ export class RecoveryTurns {
   }
 
   #passOn(): void {
-    const [next] = this.order([...this.#waiting.keys()])
+    const [next] = this.#byRank([...this.#waiting.keys()])
     if (next === undefined) {
       this.#isBusy = false
       return
@@ -47,5 +46,11 @@ export class RecoveryTurns {
     const go = this.#waiting.get(next)
     this.#waiting.delete(next)
     go?.()
+  }
+
+  /** Those of one rank stay in the order in which they have come. */
+  #byRank(slots: readonly number[]): number[] {
+    const rank = (slot: number): number => RANK[this.#leases.holder(slot)]
+    return slots.toSorted((a, b) => rank(a) - rank(b))
   }
 }
